@@ -1,0 +1,1 @@
+"""The database floor: names, types, engine and the one-transaction session."""

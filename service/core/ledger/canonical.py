@@ -1,0 +1,108 @@
+"""One spelling for each value: canonical JSON (RFC 8785), strict base64, and UTC times.
+
+What is hashed or signed must have one spelling only, so that two honest writers agree and nobody can
+re-spell a document. Laws: `parse_json(json_bytes(v)) == v` for JSON values with string keys, and
+`json_bytes(parse_json(b)) == b` for whatever `parse_json` accepts; likewise for base64 and for times.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import rfc8785
+
+from service.core.ledger import errors
+
+
+def json_bytes(value: object) -> bytes:
+    """The canonical JSON of a value made of None, bool, int, float, str, sequences and mappings.
+
+    Raises:
+        NotCanonical: NaN, infinity, an integer beyond 2**53, a lone surrogate, a key that is no string,
+            another type, or nesting too deep to walk.
+    """
+    try:
+        return rfc8785.dumps(_plain(value))
+    except (ValueError, RecursionError) as error:
+        reason = _reason(error)
+    # Raised outside the handler: an encoding error carries the whole text, which may be personal.
+    raise errors.NotCanonical(f"expected a value with a canonical JSON form (RFC 8785): {reason}")
+
+
+def parse_json(data: bytes) -> object:
+    """The value whose canonical JSON these bytes are.
+
+    Raises:
+        NotCanonical: The bytes are not JSON, or not its canonical spelling (order of keys, spaces,
+            escapes, number format, a key given twice).
+    """
+    try:
+        value: object = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise errors.NotCanonical(f"expected canonical JSON, got {_reason(error)}") from None
+    if json_bytes(value) != data:
+        raise errors.NotCanonical("expected canonical JSON (RFC 8785), got JSON in another spelling")
+    return value
+
+
+def base64_text(data: bytes) -> str:
+    """Standard base64 (RFC 4648 section 4) with padding."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def parse_base64(text: str) -> bytes | None:
+    """The bytes this text is the one standard base64 of, or None when it is not."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
+    return data if base64_text(data) == text else None
+
+
+def time_text(at: datetime) -> str:
+    """RFC 3339 in UTC with microseconds, always 27 characters: 2026-01-31T09:05:00.000000Z.
+
+    Raises:
+        NotCanonical: The time carries no time zone.
+    """
+    if at.tzinfo is None:
+        raise errors.NotCanonical("expected a time with its time zone, got a naive one: use UTC")
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def parse_time(text: str) -> datetime:
+    """The aware UTC time that `time_text` spells this way.
+
+    Raises:
+        NotCanonical: The text is spelled otherwise.
+    """
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None or time_text(at) != text:
+        raise errors.NotCanonical(
+            "expected a UTC time like 2026-01-31T09:05:00.000000Z, got another spelling"
+        )
+    return at
+
+
+def _plain(value: object) -> Any:  # Any: rfc8785 checks types while it writes
+    """The same value with every mapping a dict of its own and every sequence a list."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeError):
+        return "text that is not valid Unicode"
+    if isinstance(error, RecursionError):
+        return "nesting too deep"
+    if isinstance(error, json.JSONDecodeError):
+        return f"a JSON error at byte {error.pos}"
+    return str(error)

@@ -1,0 +1,133 @@
+"""A certificate as one printable page: no script, no link, nothing fetched, everything escaped.
+
+The page is a rendering for people. The evidence is the signed file it was made from.
+"""
+
+from collections.abc import Iterable
+from html import escape
+
+from service.core.ledger import canonical, claims
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --line: #d9dee6; --paper: #ffffff; --mark: #1f6f5c; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e8ecf1; --soft: #9aa6b4; --line: #313b47; --paper: #14191f; --mark: #6fd0b5; }
+}
+@media print { :root { --ink: #000; --soft: #444; --line: #bbb; --paper: #fff; --mark: #000; } @page { margin: 18mm; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 Georgia, "Times New Roman", serif; }
+main { max-width: 46rem; margin: 0 auto; padding: 2.5rem 1.25rem 3rem; }
+h1 { font-size: 1.1rem; font-weight: normal; letter-spacing: .12em; text-transform: uppercase; color: var(--soft); margin: 0; }
+h2 { font-size: 1rem; margin: 2rem 0 .4rem; break-after: avoid; }
+.statement { font-size: 1.45rem; line-height: 1.35; margin: .8rem 0 0; padding-left: .9rem; border-left: 3px solid var(--mark); }
+.wide { overflow-x: auto; }
+table { width: 100%; border-collapse: collapse; font-size: .92rem; }
+th, td { padding: .4rem .8rem .4rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
+th { font-weight: normal; color: var(--soft); white-space: nowrap; }
+.facts th { width: 11rem; }
+td { overflow-wrap: anywhere; }
+.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
+code { font: .85em/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
+tr { break-inside: avoid; }
+footer { margin-top: 2.5rem; color: var(--soft); font-size: .85rem; }
+"""
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>Certificate for {model}, version {version}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+<h1>Certificate of a deletion request</h1>
+<p class="statement">{statement}</p>
+<h2>Request</h2>
+{request}
+<h2>Method</h2>
+{method}
+<h2>Audit</h2>
+{audit}
+<h2>Files of version {version}</h2>
+{files}
+<footer>This page is a rendering. The evidence is the signed file it was made from, together with its proof of
+inclusion in the ledger: check both with <code>lethe verify</code>. The request is named by a pseudonym.</footer>
+</main>
+</body>
+</html>
+"""
+
+
+def to_html(claim: claims.Claim) -> str:
+    """The page of one certificate, UTF-8."""
+    return _PAGE.format(
+        style=_STYLE,
+        model=escape(claim.model),
+        version=claim.version,
+        statement=escape(claim.statement),
+        request=_facts(
+            [
+                ("Request", _code(claim.request)),
+                ("Asked to forget", escape(_target(claim.target))),
+                ("Received", _time(canonical.time_text(claim.received_at))),
+                ("Completed", _time(canonical.time_text(claim.completed_at))),
+                ("Model", escape(claim.model)),
+                ("Version", f"{claim.version}, made from version {claim.base_version}"),
+            ]
+        ),
+        method=_method(claim.method),
+        audit=_audit(claim.audit),
+        files=_facts((escape(file.name), _code(file.sha256)) for file in claim.files),
+    )
+
+
+def _method(method: claims.Method) -> str:
+    rows = [
+        ("Method", escape(f"{method.name} {method.version}")),
+        ("Guarantee", escape(method.guarantee)),
+        ("Seed", _code(str(method.seed))),
+    ]
+    rows += [
+        (escape(name), _code(canonical.json_bytes(value).decode()))
+        for name, value in sorted(method.parameters.items())
+    ]
+    rows += [("Caveat", escape(caveat)) for caveat in method.caveats]
+    return _facts(rows)
+
+
+def _audit(audit: claims.Audit) -> str:
+    summary = _facts([("Suite", escape(audit.suite)), ("Verdict", escape(audit.verdict))])
+    head = "<tr><th>Check</th><th>Value</th><th>Interval</th><th>Limit</th><th>Result</th></tr>"
+    rows = "\n".join(_check(check) for check in audit.checks)
+    return f'{summary}\n<div class="wide"><table>\n{head}\n{rows}\n</table></div>'
+
+
+def _check(check: claims.Check) -> str:
+    interval = "" if check.low is None or check.high is None else f"{check.low:.4g} to {check.high:.4g}"
+    limit = "" if check.threshold is None else f"{check.threshold:.4g}"
+    numbers = "".join(f'<td class="number">{text}</td>' for text in (f"{check.value:.4g}", interval, limit))
+    name = f"{escape(check.name)}<br><small>{escape(check.detail)}</small>" if check.detail else escape(check.name)
+    return f"<tr><td>{name}</td>{numbers}<td>{'passed' if check.passed else 'not passed'}</td></tr>"
+
+
+def _target(target: claims.Target) -> str:
+    noun = "sample" if target.num_samples == 1 else "samples"
+    return f"{target.num_samples} {noun} ({target.kind} request)"
+
+
+def _facts(rows: Iterable[tuple[str, str]]) -> str:
+    """A two-column table; both cells are HTML already."""
+    lines = "\n".join(f'<tr><th scope="row">{name}</th><td>{value}</td></tr>' for name, value in rows)
+    return f'<table class="facts">\n{lines}\n</table>'
+
+
+def _code(text: str) -> str:
+    return f"<code>{escape(text)}</code>"
+
+
+def _time(text: str) -> str:
+    """To the second, as people read it."""
+    return f"{text[:10]} {text[11:19]} UTC"

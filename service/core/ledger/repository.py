@@ -1,0 +1,162 @@
+"""The queries on the ledger: append in the transaction of the change, sequence in batches, read back tiles.
+
+An entry costs its transaction one insert. One sequencer at a time gives committed entries their order, hashes
+them into the tiles and signs the new head; two relays may try, a lock lets one.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from service.core import clock, errors
+from service.core.ledger import canonical, checkpoint, entries, merkle, proof, tiles
+from service.core.ledger.models import Certificate, LedgerCheckpoint, LedgerEntry, LedgerTile
+from service.core.ledger.signing import Signer
+
+SEQUENCER_LOCK = 0x1E7E
+BATCH = 4096
+
+
+def append(
+    session: Session, kind: str, body: Mapping[str, Any], *, request_id: uuid.UUID | None = None
+) -> int:
+    """Insert an entry and return its id; its place in the tree comes later.
+
+    Args:
+        session: The transaction of the change that the entry tells of.
+        kind: What happened, e.g. `request.completed`.
+        body: Pseudonyms, counts, digests and codes.
+        request_id: The request it is about, if any; kept beside the entry so that a timeline is one look-up.
+
+    Raises:
+        ledger.errors.EntryRefused: The body has no canonical form or is too large.
+    """
+    row = LedgerEntry(entry=entries.entry_bytes(kind, clock.now(), body), request_id=request_id)
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def digest_of(value: object) -> str:
+    """Return the SHA-256 of a value's canonical JSON, hex."""
+    return hashlib.sha256(canonical.json_bytes(value)).hexdigest()
+
+
+def sequence(session: Session, signer: Signer) -> int:
+    """Give committed entries their place, in order of their ids, and sign the new head.
+
+    Returns:
+        How many entries were sequenced; 0 when none waits or another sequencer is at work.
+    """
+    if not session.scalar(select(func.pg_try_advisory_xact_lock(SEQUENCER_LOCK))):
+        return 0
+    waiting = session.execute(
+        select(LedgerEntry.id, LedgerEntry.entry)
+        .where(LedgerEntry.leaf_index.is_(None))
+        .order_by(LedgerEntry.id)
+        .limit(BATCH)
+    ).all()
+    if not waiting:
+        return 0
+    old_size = size(session)
+    session.execute(
+        update(LedgerEntry),
+        [{"id": row.id, "leaf_index": old_size + offset} for offset, row in enumerate(waiting)],
+    )
+    _grow(session, 0, old_size, [merkle.leaf_hash(row.entry) for row in waiting])
+    new_size = old_size + len(waiting)
+    head = checkpoint.Checkpoint(signer.name, new_size, merkle.root_of(new_size, _nodes(session)))
+    session.add(LedgerCheckpoint(size=new_size, note=checkpoint.sign(head, signer)))
+    session.flush()
+    return len(waiting)
+
+
+def size(session: Session) -> int:
+    """Return how many entries the newest checkpoint covers."""
+    return session.scalar(select(func.max(LedgerCheckpoint.size))) or 0
+
+
+def newest_checkpoint(session: Session) -> LedgerCheckpoint | None:
+    """Return the newest signed head, or None for an empty log."""
+    return session.scalar(select(LedgerCheckpoint).order_by(LedgerCheckpoint.size.desc()).limit(1))
+
+
+def tile_bytes(session: Session, address: tiles.Address) -> bytes:
+    """Return what a tile's path serves.
+
+    Raises:
+        errors.NotFound: The log is not that large.
+    """
+    if not address.is_in(size(session)):
+        raise errors.NotFound("The log has no such tile yet.")
+    if address.level is None:
+        stored = session.scalars(
+            select(LedgerEntry.entry)
+            .where(
+                LedgerEntry.leaf_index >= address.start,
+                LedgerEntry.leaf_index < address.start + address.width,
+            )
+            .order_by(LedgerEntry.leaf_index)
+        )
+        return tiles.bundle(stored)
+    return _tile(session, address.level, address.index)[: address.width * merkle.HASH_BYTES]
+
+
+def prove(session: Session, entry_id: int) -> proof.Proof | None:
+    """Return the proof that an entry stands in the newest tree, or None while it waits for its place."""
+    index = session.scalar(select(LedgerEntry.leaf_index).where(LedgerEntry.id == entry_id))
+    head = newest_checkpoint(session)
+    if index is None or head is None:
+        return None
+    return proof.prove(index, head.note, _nodes(session))
+
+
+def certificate_of(session: Session, request_id: uuid.UUID) -> Certificate | None:
+    """Return the certificate of a completed request, or None."""
+    return session.get(Certificate, request_id)
+
+
+def entries_about(session: Session, request_id: uuid.UUID) -> Sequence[entries.Entry]:
+    """Return everything the ledger tells of one request, in order."""
+    rows = session.scalars(
+        select(LedgerEntry.entry).where(LedgerEntry.request_id == request_id).order_by(LedgerEntry.id)
+    )
+    return [entries.parse(row) for row in rows]
+
+
+def _grow(session: Session, level: int, width: int, hashes: Sequence[bytes]) -> None:
+    """Append hashes to a level that has `width` of them, and what they complete to the level above."""
+    completed: list[bytes] = []
+    place = width
+    while place < width + len(hashes):
+        index, offset = divmod(place, tiles.TILE_WIDTH)
+        piece = hashes[place - width : place - width + tiles.TILE_WIDTH - offset]
+        data = (_tile(session, level, index) if offset else b"") + b"".join(piece)
+        session.execute(
+            insert(LedgerTile)
+            .values(level=level, index=index, hashes=data)
+            .on_conflict_do_update(index_elements=["level", "index"], set_={"hashes": data})
+        )
+        place += len(piece)
+        if offset + len(piece) == tiles.TILE_WIDTH:
+            completed.append(merkle.tree_hash(tiles.parse_hashes(data, tiles.TILE_WIDTH)))
+    if completed:
+        _grow(session, level + 1, width // tiles.TILE_WIDTH, completed)
+
+
+def _nodes(session: Session) -> merkle.NodeReader:
+    return tiles.nodes_of(lambda level, index: _tile(session, level, index))
+
+
+def _tile(session: Session, level: int, index: int) -> bytes:
+    hashes = session.scalar(
+        select(LedgerTile.hashes).where(LedgerTile.level == level, LedgerTile.index == index)
+    )
+    if hashes is None:
+        raise errors.IntegrityBroken(f"Tile {index} of level {level} of the ledger is missing.")
+    return hashes

@@ -1,0 +1,200 @@
+"""The queries on lineage: ingest a manifest, find samples by pseudonym, bury what was forgotten."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+
+import psycopg
+from sqlalchemy import ARRAY, Integer, LargeBinary, Select, bindparam, func, literal, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import Session
+
+from service.core import clock
+from service.core.lineage.models import Dataset, ForgottenClass, Sample, Split, Tombstone
+
+SampleRow = tuple[int, bytes, bytes | None, int, int]
+"""position, pseudonym, subject pseudonym, label, split."""
+
+
+def dataset_named(session: Session, name: str) -> Dataset | None:
+    """Return the dataset of this name, locked against a second registration, or None."""
+    return session.scalar(select(Dataset).where(Dataset.name == name).with_for_update())
+
+
+def ingest(session: Session, dataset_id: uuid.UUID, manifest_digest: str, rows: Iterable[SampleRow]) -> int:
+    """Write a manifest's rows by COPY and return how many there are.
+
+    A dataset that was ingested from the same manifest before is left as it is.
+
+    Raises:
+        ValueError: The dataset was ingested from another manifest; positions would no longer mean the same.
+    """
+    dataset = session.get_one(Dataset, dataset_id, with_for_update=True)
+    if dataset.manifest_digest == manifest_digest and dataset.num_samples is not None:
+        return dataset.num_samples
+    if dataset.manifest_digest is not None:
+        raise ValueError(
+            "The dataset's manifest differs from the one registered first. Register it under a new name."
+        )
+    driver = session.connection().connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    num_rows = 0
+    with (
+        driver.cursor() as cursor,
+        cursor.copy(
+            "COPY samples (dataset_id, position, pseudonym, subject, label, split) FROM STDIN (FORMAT BINARY)"
+        ) as copy,
+    ):
+        copy.set_types(["uuid", "int4", "bytea", "bytea", "int4", "int2"])
+        for row in rows:
+            copy.write_row((dataset_id, *row))
+            num_rows += 1
+    dataset.manifest_digest = manifest_digest
+    dataset.num_samples = num_rows
+    dataset.ingested_at = clock.now()
+    session.flush()
+    return num_rows
+
+
+def positions_of(session: Session, dataset_id: uuid.UUID, pseudonyms: Sequence[bytes]) -> list[int | None]:
+    """Return each pseudonym's position in the manifest, in the order asked; None for an unknown one."""
+    if not pseudonyms:
+        return []
+    asked = (
+        func.unnest(bindparam("pseudonyms", list(pseudonyms), ARRAY(LargeBinary)))
+        .table_valued("pseudonym", with_ordinality="place")
+        .render_derived()
+    )
+    rows = session.execute(
+        select(asked.c.place, Sample.position).join(
+            Sample, (Sample.dataset_id == dataset_id) & (Sample.pseudonym == asked.c.pseudonym)
+        )
+    )
+    found = {place: position for place, position in rows}
+    return [found.get(place) for place in range(1, len(pseudonyms) + 1)]
+
+
+def positions_of_subject(session: Session, dataset_id: uuid.UUID, subject: bytes) -> list[int]:
+    """Return the positions of everything that comes from one subject."""
+    return list(
+        session.scalars(
+            select(Sample.position)
+            .where(Sample.dataset_id == dataset_id, Sample.subject == subject)
+            .order_by(Sample.position)
+        )
+    )
+
+
+def class_counts(session: Session, dataset_id: uuid.UUID) -> dict[int, int]:
+    """Return how many training samples each class has."""
+    rows = session.execute(
+        select(Sample.label, func.count())
+        .where(Sample.dataset_id == dataset_id, Sample.split == Split.TRAIN)
+        .group_by(Sample.label)
+        .order_by(Sample.label)
+    )
+    return {label: count for label, count in rows}
+
+
+def forgotten_positions(session: Session, model_id: uuid.UUID) -> list[int]:
+    """Return every position that a model has forgotten, ascending."""
+    return list(
+        session.scalars(
+            select(Tombstone.position).where(Tombstone.model_id == model_id).order_by(Tombstone.position)
+        )
+    )
+
+
+def forgotten_classes(session: Session, model_id: uuid.UUID) -> dict[int, uuid.UUID]:
+    """Return every class that a model has forgotten, with the run that did it."""
+    rows = session.execute(
+        select(ForgottenClass.label, ForgottenClass.run_id)
+        .where(ForgottenClass.model_id == model_id)
+        .order_by(ForgottenClass.label)
+    )
+    return {label: run_id for label, run_id in rows}
+
+
+def runs_that_forgot(session: Session, model_id: uuid.UUID, positions: Sequence[int]) -> dict[int, uuid.UUID]:
+    """Return, for those of the positions that a model has forgotten, the run that did it."""
+    asked = func.unnest(bindparam("positions", list(positions), ARRAY(Integer))).column_valued("position")
+    rows = session.execute(
+        select(Tombstone.position, Tombstone.run_id)
+        .join(asked, asked == Tombstone.position)
+        .where(Tombstone.model_id == model_id)
+    )
+    return {position: run_id for position, run_id in rows}
+
+
+def bury_positions(
+    session: Session, model_id: uuid.UUID, dataset_id: uuid.UUID, run_id: uuid.UUID, positions: Sequence[int]
+) -> None:
+    """Set a tombstone on each position; those that have one keep it."""
+    asked = func.unnest(bindparam("positions", list(positions), ARRAY(Integer))).column_valued("position")
+    _bury(
+        session,
+        model_id,
+        run_id,
+        select(Sample.position, Sample.pseudonym)
+        .join(asked, asked == Sample.position)
+        .where(Sample.dataset_id == dataset_id),
+    )
+
+
+def bury_classes(
+    session: Session, model_id: uuid.UUID, dataset_id: uuid.UUID, run_id: uuid.UUID, labels: Sequence[int]
+) -> None:
+    """Record classes as forgotten and set a tombstone on each of their training samples."""
+    for label in labels:
+        session.execute(
+            upsert(ForgottenClass)
+            .values(model_id=model_id, label=label, run_id=run_id, forgotten_at=clock.now())
+            .on_conflict_do_nothing()
+        )
+    _bury(
+        session,
+        model_id,
+        run_id,
+        select(Sample.position, Sample.pseudonym).where(
+            Sample.dataset_id == dataset_id, Sample.split == Split.TRAIN, Sample.label.in_(labels)
+        ),
+    )
+
+
+def buried_elsewhere(session: Session, dataset_id: uuid.UUID, model_id: uuid.UUID) -> list[int]:
+    """Return the positions whose sample some other model was asked to forget.
+
+    The re-admission guard: a model registered later must not be prepared or retrained on them. A class that
+    another model gave up is that model's affair; only samples named by a request count.
+    """
+    by_class = select(literal(1)).where(
+        ForgottenClass.model_id == Tombstone.model_id,
+        ForgottenClass.run_id == Tombstone.run_id,
+        ForgottenClass.label == Sample.label,
+    )
+    return list(
+        session.scalars(
+            select(Sample.position)
+            .join(Tombstone, Tombstone.pseudonym == Sample.pseudonym)
+            .where(
+                Sample.dataset_id == dataset_id,
+                Tombstone.model_id != model_id,
+                ~by_class.exists(),
+            )
+            .distinct()
+            .order_by(Sample.position)
+        )
+    )
+
+
+def _bury(
+    session: Session, model_id: uuid.UUID, run_id: uuid.UUID, chosen: Select[int, bytes]
+) -> None:
+    columns = chosen.subquery()
+    session.execute(
+        upsert(Tombstone)
+        .from_select(
+            ["model_id", "position", "pseudonym", "run_id", "forgotten_at"],
+            select(literal(model_id), columns.c.position, columns.c.pseudonym, literal(run_id), func.now()),
+        )
+        .on_conflict_do_nothing()
+    )

@@ -1,0 +1,73 @@
+"""Jobs as rows. The database itself refuses a second runner for a model."""
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.core import clock
+from service.core.db.base import Base, new_id
+
+
+class JobKind(StrEnum):
+    """What a job does."""
+
+    PREPARE = "prepare"
+    """Make a freshly uploaded model ready to forget, then publish version 1."""
+    UNLEARN = "unlearn"
+    """Take every request that waits for the model, forget, audit, publish."""
+    PURGE = "purge"
+    """Delete the files of withdrawn versions and leave receipts."""
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    READY = "ready"
+    RUNNING = "running"
+    DONE = "done"
+    PARKED = "parked"
+    """Out of attempts: kept with its reason for a person to look at."""
+
+
+class Job(Base):
+    """A piece of work for one model.
+
+    A job that nobody has touched yet (`ready`, no attempts) is unique for its model and kind: whoever wants
+    the same work joins it.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("uq_jobs_running_model", "model_id", unique=True, postgresql_where=text("state = 'running'")),
+        Index(
+            "uq_jobs_untouched_model_kind",
+            "model_id",
+            "kind",
+            unique=True,
+            postgresql_where=text("state = 'ready' AND attempts = 0"),
+        ),
+        Index("ix_jobs_open", "state", "lease_until", postgresql_where=text("state IN ('ready', 'running')")),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    position: Mapped[int] = mapped_column(BigInteger, Identity())
+    """Order in which jobs came."""
+    model_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"))
+    kind: Mapped[JobKind] = mapped_column(String(20))
+    state: Mapped[JobState] = mapped_column(String(20), default=JobState.READY)
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    lease_epoch: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Grows with each claim; every write of an attempt carries it."""
+    lease_until: Mapped[datetime | None]
+    owner: Mapped[str | None] = mapped_column(String(200))
+    not_before: Mapped[datetime | None]
+    """A retry waits until then."""
+    reason: Mapped[str | None] = mapped_column(String(500))
+    """Why the last attempt failed."""
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    finished_at: Mapped[datetime | None]
+    rung_at: Mapped[datetime | None]
+    """When the relay last rang for it."""

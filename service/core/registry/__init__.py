@@ -1,0 +1,1 @@
+"""Models, their versions, which one is served, and below which none may be served again."""

@@ -1,0 +1,30 @@
+"""A model's policy: which methods may try, in which order, and when exact retraining comes first."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Policy(BaseModel):
+    """What the owner of a model decides about forgetting in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    exact_budget_seconds: float = Field(
+        default=600.0,
+        ge=0,
+        description="Retrain exactly, at once, when the measured training cost fits.",
+    )
+    class_ladder: tuple[str, ...] = Field(
+        default=("ssd", "one_shot", "retrain"),
+        min_length=1,
+        description="Methods for class requests, each tried when the audit refused the one before.",
+    )
+    samples_ladder: tuple[str, ...] = Field(
+        default=("ssd", "retrain"), min_length=1, description="Methods for sample and subject requests."
+    )
+    audit_limits: dict[str, float] = Field(
+        default_factory=dict, description="Thresholds of audit checks that differ from the suite's."
+    )
+    approval_required: bool = Field(default=False, description="Hold each request until a person approves.")
+    cancel_window_seconds: float = Field(
+        default=0.0, ge=0, description="Hold each request this long, so that it can be cancelled."
+    )

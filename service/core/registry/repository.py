@@ -1,0 +1,76 @@
+"""The queries on models and versions."""
+
+import uuid
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.core import errors
+from service.core.registry.models import Model, Version, VersionFile, VersionState
+
+
+def model_named(session: Session, name: str, *, lock: bool = False) -> Model:
+    """Return a model by name.
+
+    Raises:
+        errors.NotFound: No model has this name.
+    """
+    query = select(Model).where(Model.name == name)
+    model = session.scalar(query.with_for_update() if lock else query)
+    if model is None:
+        raise errors.NotFound("No model has this name. List the models to see those that exist.")
+    return model
+
+
+def models_after(session: Session, after: uuid.UUID | None, limit: int) -> Sequence[Model]:
+    """Return models in the order they were registered, beginning after one."""
+    query = select(Model).order_by(Model.id).limit(limit)
+    return session.scalars(query.where(Model.id > after) if after else query).all()
+
+
+def versions_of(session: Session, model_id: uuid.UUID) -> Sequence[Version]:
+    """Return a model's versions, newest first."""
+    return session.scalars(
+        select(Version).where(Version.model_id == model_id).order_by(Version.number.desc())
+    ).all()
+
+
+def version_numbered(session: Session, model_id: uuid.UUID, number: int) -> Version:
+    """Return one version, whatever its state.
+
+    Raises:
+        errors.NotFound: The model never had this version.
+    """
+    version = session.scalar(select(Version).where(Version.model_id == model_id, Version.number == number))
+    if version is None:
+        raise errors.NotFound("This model never had this version. List its versions to see those it had.")
+    return version
+
+
+def files_of(session: Session, version_id: uuid.UUID, *, public: bool | None = None) -> Sequence[VersionFile]:
+    """Return a version's files by name: all, only the public, or only the private ones."""
+    query = select(VersionFile).where(VersionFile.version_id == version_id).order_by(VersionFile.name)
+    if public is not None:
+        query = query.where(VersionFile.is_public == public)
+    return session.scalars(query).all()
+
+
+def live_digests(session: Session, model_id: uuid.UUID) -> set[str]:
+    """Return the digest of every file that a published version of the model still needs."""
+    return set(
+        session.scalars(
+            select(VersionFile.sha256)
+            .join(Version, Version.id == VersionFile.version_id)
+            .where(Version.model_id == model_id, Version.state == VersionState.PUBLISHED)
+        )
+    )
+
+
+def withdrawn_versions(session: Session, model_id: uuid.UUID) -> Sequence[Version]:
+    """Return the versions whose files wait for the purge."""
+    return session.scalars(
+        select(Version)
+        .where(Version.model_id == model_id, Version.state == VersionState.WITHDRAWN)
+        .order_by(Version.number)
+    ).all()

@@ -1,0 +1,1 @@
+"""Forget requests: intake, life cycle, and the runs that serve them."""

@@ -1,0 +1,113 @@
+"""Completing a request: its certificate and its ledger entry point at each other, in one transaction."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.core import clock
+from service.core.ledger import certificate, claims
+from service.core.ledger.models import Certificate
+from service.core.ledger.pseudonyms import Pseudonymiser
+from service.core.ledger.signing import Signer
+from service.core.registry.models import Model
+from service.core.registry.service import NamedFile
+from service.core.requests import lifecycle
+from service.core.requests.models import ForgetRequest, Run, TargetKind
+from service.core.requests.states import Status
+
+
+@dataclass(frozen=True)
+class Signatory:
+    """Who signs certificates, and under which key their requests are named.
+
+    Attributes:
+        signer: The ledger's key.
+        pseudonymiser: Names the request in its certificate.
+    """
+
+    signer: Signer
+    pseudonymiser: Pseudonymiser
+
+
+def certify(
+    session: Session,
+    request: ForgetRequest,
+    run: Run,
+    model: Model,
+    files: Sequence[NamedFile],
+    guarantee: str,
+    signatory: Signatory,
+) -> None:
+    """Complete a request that a published run served, and keep its signed certificate.
+
+    Raises:
+        errors.Conflict: The request's state cannot become completed.
+    """
+    assert run.version is not None
+    completed_at = clock.now()
+    claim = claims.Claim(
+        request=signatory.pseudonymiser.request(str(request.id)),
+        model=model.name,
+        base_version=run.base_version,
+        version=run.version,
+        target=claims.Target(request.kind, request.num_samples),
+        method=_method(run, step_for(run.rungs[-1], request.kind), guarantee),
+        audit=_audit(run.rungs[-1]["audit"]),
+        received_at=request.received_at,
+        completed_at=completed_at,
+        files=tuple(claims.File(file.name, file.stored.sha256) for file in files if file.is_public),
+    )
+    envelope = certificate.sign(claim, signatory.signer)
+    sha256 = hashlib.sha256(envelope).hexdigest()
+    entry_id = lifecycle.move(
+        session,
+        request,
+        Status.COMPLETED,
+        run=str(run.id),
+        version=run.version,
+        guarantee=guarantee,
+        certificate_sha256=sha256,
+    )
+    request.completed_at = completed_at
+    session.add(Certificate(request_id=request.id, entry_id=entry_id, envelope=envelope, sha256=sha256))
+    session.flush()
+
+
+def step_for(rung: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """Return the step of a rung that served a request of this kind."""
+    steps: Sequence[Mapping[str, Any]] = rung["steps"]
+    wanted = "class" if kind == TargetKind.CLASS else "samples"
+    return next((step for step in steps if step["kind"] == wanted), steps[0])
+
+
+def _method(run: Run, step: Mapping[str, Any], guarantee: str) -> claims.Method:
+    return claims.Method(
+        name=step["method"],
+        version=step["method_version"],
+        parameters=step["parameters"],
+        seed=run.seed,
+        guarantee=claims.Guarantee(guarantee),
+        caveats=tuple(step["caveats"]),
+    )
+
+
+def _audit(audit: Mapping[str, Any]) -> claims.Audit:
+    return claims.Audit(
+        suite=audit["suite"],
+        verdict=audit["verdict"],
+        checks=tuple(
+            claims.Check(
+                name=check["name"],
+                value=check["value"],
+                low=check["interval"][0] if check["interval"] else None,
+                high=check["interval"][1] if check["interval"] else None,
+                threshold=check["threshold"],
+                passed=check["passed"],
+                detail=check["detail"],
+            )
+            for check in audit["checks"]
+        ),
+    )

@@ -1,0 +1,114 @@
+"""Rules of a request's life: every change of state is legal, timed, and an entry in the ledger."""
+
+import uuid
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.core import clock, errors
+from service.core.ledger import repository as ledger
+from service.core.queue import repository as queue
+from service.core.queue.models import JobKind
+from service.core.requests import repository
+from service.core.requests.models import ForgetRequest
+from service.core.requests.states import CANCELLABLE, CLOSED, Status, transition
+
+EXTENSION_MONTHS = 2
+"""Art. 12(3): two further months at most, with reasons told within the first."""
+
+
+def move(
+    session: Session, request: ForgetRequest, following: Status, *, reason: str | None = None, **facts: Any
+) -> int:
+    """Change a request's state and return the id of the ledger entry that tells of it.
+
+    Raises:
+        errors.Conflict: The state may not follow.
+    """
+    previous = request.status
+    request.status = transition(Status(previous), following)
+    request.reason = reason
+    if following == Status.COMPLETED:
+        request.completed_at = clock.now()
+    if following in CLOSED:
+        request.positions = None
+    body: dict[str, Any] = {"request": str(request.id), "from": previous, **facts}
+    if reason is not None:
+        body["reason"] = reason
+    return ledger.append(session, f"request.{following}", body, request_id=request.id)
+
+
+def enqueue(session: Session, request: ForgetRequest, **facts: Any) -> None:
+    """Make a request wait for its model's next run."""
+    move(session, request, Status.QUEUED, **facts)
+    request.held_until = None
+    session.flush()
+    queue.enqueue(session, request.model_id, JobKind.UNLEARN)
+
+
+def cancel(session: Session, request_id: uuid.UUID, principal: str) -> ForgetRequest:
+    """Withdraw a request that no run has taken yet.
+
+    Raises:
+        errors.NotFound: No such request.
+        errors.Conflict: It is too late; the message tells the state.
+    """
+    request = repository.request_by_id(session, request_id, lock=True)
+    if request.status == Status.CANCELLED:
+        return request
+    if request.status not in CANCELLABLE:
+        raise errors.Conflict(
+            f"A request can be cancelled while received, held or queued; this one is {request.status}.",
+            code="too_late_to_cancel",
+        )
+    move(session, request, Status.CANCELLED, by=principal)
+    return request
+
+
+def approve(session: Session, request_id: uuid.UUID, principal: str, reason: str) -> ForgetRequest:
+    """Release a held request, or send one that failed or needs review through another run.
+
+    Raises:
+        errors.NotFound: No such request.
+        errors.Conflict: Its state awaits no decision.
+    """
+    request = repository.request_by_id(session, request_id, lock=True)
+    enqueue(session, request, by=principal, decision="approve", decision_reason=reason)
+    return request
+
+
+def deny(session: Session, request_id: uuid.UUID, principal: str, reason: str) -> ForgetRequest:
+    """Reject a request, with the reason code that its sender will be told.
+
+    Raises:
+        errors.NotFound: No such request.
+        errors.Conflict: Its state awaits no decision.
+    """
+    request = repository.request_by_id(session, request_id, lock=True)
+    move(session, request, Status.REJECTED, reason=reason, by=principal, decision="deny")
+    return request
+
+
+def extend(session: Session, request_id: uuid.UUID, principal: str, reason: str) -> ForgetRequest:
+    """Move the due date of an open request by two months, once.
+
+    Raises:
+        errors.NotFound: No such request.
+        errors.Conflict: It is closed, or was extended before.
+    """
+    request = repository.request_by_id(session, request_id, lock=True)
+    latest = clock.add_months(request.submitted_at, 1 + EXTENSION_MONTHS)
+    if request.status in CLOSED or request.due_at >= latest:
+        raise errors.Conflict("Only an open request can be extended, and only once.", code="not_extendable")
+    request.due_at = latest
+    body = {"request": str(request.id), "due_at": clock.rfc3339(latest), "reason": reason, "by": principal}
+    ledger.append(session, "request.extended", body, request_id=request.id)
+    return request
+
+
+def release_held(session: Session) -> int:
+    """Queue the requests whose cancel window is over and return how many those were."""
+    released = repository.held_too_long(session)
+    for request in released:
+        enqueue(session, request)
+    return len(released)

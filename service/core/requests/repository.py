@@ -1,0 +1,103 @@
+"""The queries on requests and runs."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.core import clock, errors
+from service.core.registry.models import Model
+from service.core.requests.models import ForgetRequest, IdempotencyKey, Run
+from service.core.requests.states import CLOSED, IN_RUN, Status
+
+
+@dataclass(frozen=True)
+class RequestFilter:
+    """Which requests a list shows; a field that is None does not restrict.
+
+    Attributes:
+        model: Name of a model.
+        status: A state.
+        is_overdue: Open requests past their due date, or all others.
+    """
+
+    model: str | None = None
+    status: Status | None = None
+    is_overdue: bool | None = None
+
+
+def request_by_id(session: Session, request_id: uuid.UUID, *, lock: bool = False) -> ForgetRequest:
+    """Return a request.
+
+    Raises:
+        errors.NotFound: No such request.
+    """
+    request = session.get(ForgetRequest, request_id, with_for_update=lock, populate_existing=lock)
+    if request is None:
+        raise errors.NotFound("No forget request has this id.")
+    return request
+
+
+def requests_before(
+    session: Session, chosen: RequestFilter, before: uuid.UUID | None, limit: int
+) -> Sequence[ForgetRequest]:
+    """Return requests newest first, beginning before one."""
+    query = select(ForgetRequest).order_by(ForgetRequest.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(ForgetRequest.id < before)
+    if chosen.model is not None:
+        query = query.join(Model, Model.id == ForgetRequest.model_id).where(Model.name == chosen.model)
+    if chosen.status is not None:
+        query = query.where(ForgetRequest.status == chosen.status)
+    if chosen.is_overdue is not None:
+        overdue = (ForgetRequest.due_at < clock.now()) & ForgetRequest.status.not_in(CLOSED)
+        query = query.where(overdue if chosen.is_overdue else ~overdue)
+    return session.scalars(query).all()
+
+
+def waiting_for(session: Session, model_id: uuid.UUID) -> Sequence[ForgetRequest]:
+    """Lock and return every request that waits for a model, in the order they came."""
+    return session.scalars(
+        select(ForgetRequest)
+        .where(ForgetRequest.model_id == model_id, ForgetRequest.status == Status.QUEUED)
+        .order_by(ForgetRequest.id)
+        .with_for_update()
+    ).all()
+
+
+def in_run(session: Session, model_id: uuid.UUID) -> Sequence[ForgetRequest]:
+    """Lock and return every request that an attempt at this model has taken and not closed."""
+    return session.scalars(
+        select(ForgetRequest)
+        .where(ForgetRequest.model_id == model_id, ForgetRequest.status.in_(IN_RUN))
+        .order_by(ForgetRequest.id)
+        .with_for_update()
+    ).all()
+
+
+def held_too_long(session: Session) -> Sequence[ForgetRequest]:
+    """Lock and return the held requests whose cancel window is over."""
+    return session.scalars(
+        select(ForgetRequest)
+        .where(ForgetRequest.status == Status.HELD, ForgetRequest.held_until < clock.now())
+        .with_for_update(skip_locked=True)
+    ).all()
+
+
+def run_by_id(session: Session, run_id: uuid.UUID) -> Run:
+    """Return a run.
+
+    Raises:
+        errors.NotFound: No such run.
+    """
+    run = session.get(Run, run_id)
+    if run is None:
+        raise errors.NotFound("No run has this id.")
+    return run
+
+
+def idempotent(session: Session, principal: str, key: str) -> IdempotencyKey | None:
+    """Return what a caller's key stood for the first time, or None."""
+    return session.get(IdempotencyKey, (principal, key))

@@ -1,0 +1,64 @@
+"""The life of a forget request as a pure state machine.
+
+    received -> queued -> running -> auditing -> completed
+
+Beside the main line stand `held` (approval or cancel window), `needs_review` (every rung failed its audit; a
+person decides), `rejected`, `cancelled` and `failed` (infrastructure, after all attempts). Whoever changes a
+request's state asks `transition` first; there is no other way.
+"""
+
+from enum import StrEnum
+
+from service.core import errors
+
+
+class Status(StrEnum):
+    """Where a request stands."""
+
+    RECEIVED = "received"
+    HELD = "held"
+    QUEUED = "queued"
+    RUNNING = "running"
+    AUDITING = "auditing"
+    COMPLETED = "completed"
+    NEEDS_REVIEW = "needs_review"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+ALLOWED: dict[Status, frozenset[Status]] = {
+    Status.RECEIVED: frozenset(
+        {Status.HELD, Status.QUEUED, Status.REJECTED, Status.CANCELLED, Status.COMPLETED}
+    ),
+    Status.HELD: frozenset({Status.QUEUED, Status.REJECTED, Status.CANCELLED}),
+    Status.QUEUED: frozenset({Status.RUNNING, Status.COMPLETED, Status.CANCELLED, Status.FAILED}),
+    Status.RUNNING: frozenset({Status.AUDITING, Status.QUEUED, Status.NEEDS_REVIEW, Status.FAILED}),
+    Status.AUDITING: frozenset(
+        {Status.COMPLETED, Status.RUNNING, Status.QUEUED, Status.NEEDS_REVIEW, Status.FAILED}
+    ),
+    Status.NEEDS_REVIEW: frozenset({Status.QUEUED, Status.REJECTED}),
+    Status.FAILED: frozenset({Status.QUEUED, Status.REJECTED}),
+    Status.COMPLETED: frozenset(),
+    Status.REJECTED: frozenset(),
+    Status.CANCELLED: frozenset(),
+}
+
+CLOSED = frozenset(status for status, following in ALLOWED.items() if not following)
+"""Nothing follows these: the request's target is no longer needed."""
+
+CANCELLABLE = frozenset({Status.RECEIVED, Status.HELD, Status.QUEUED})
+IN_RUN = frozenset({Status.RUNNING, Status.AUDITING})
+
+
+def transition(current: Status, following: Status) -> Status:
+    """Return the following state if it may follow.
+
+    Raises:
+        errors.Conflict: It may not.
+    """
+    if following not in ALLOWED[current]:
+        raise errors.Conflict(
+            f"A request that is {current} cannot become {following}.", code="illegal_transition"
+        )
+    return following

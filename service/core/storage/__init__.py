@@ -1,0 +1,1 @@
+"""The artefact store: content-addressed files that are verified when read."""

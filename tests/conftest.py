@@ -1,0 +1,6 @@
+"""Index of the fixtures; each lives in a file by subject."""
+
+pytest_plugins = [
+    "tests.fixtures.servers",
+    "tests.fixtures.database",
+]
