@@ -3,4 +3,9 @@
 pytest_plugins = [
     "tests.fixtures.servers",
     "tests.fixtures.database",
+    "tests.fixtures.digits",
+    "tests.fixtures.stack",
+    "tests.fixtures.registry",
+    "tests.fixtures.forgetting",
+    "tests.fixtures.api",
 ]

@@ -4,18 +4,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psycopg
 import pytest
 
-import lethe
 from lethe.embedded import postgres
 from lethe.embedded.postgres import EmbeddedPostgres
 from lethe.embedded.process import ProgramError, free_port, launch, running, wait_ready
+from tests.fixtures.processes import are_gone, environment
 
-CODE_ROOT = Path(lethe.__file__).parent.parent
 PARENT = """
 import sys, time
 from pathlib import Path
@@ -37,20 +35,6 @@ def connect(server: EmbeddedPostgres, database: str = "postgres") -> psycopg.Con
     return psycopg.connect(server.url(database).replace("+psycopg", ""), autocommit=True)
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_until_gone(pid: int, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while is_alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not is_alive(pid)
-
-
 def test_second_start_finds_what_the_first_committed(tmp_path: Path) -> None:
     server = server_in(tmp_path)
     with running(server.program()):
@@ -69,7 +53,7 @@ def test_second_start_finds_what_the_first_committed(tmp_path: Path) -> None:
 def test_killed_parent_leaves_no_server_and_the_next_start_finds_the_data(tmp_path: Path) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(CODE_ROOT)},
+        env=environment(),
         stdout=subprocess.PIPE,
     )
     assert parent.stdout is not None
@@ -81,7 +65,7 @@ def test_killed_parent_leaves_no_server_and_the_next_start_finds_the_data(tmp_pa
         parent.kill()
         parent.wait()
 
-        assert wait_until_gone(pid, 5.0)
+        assert are_gone([pid], within_seconds=15.0)
     with running(server.program()), connect(server) as connection:
         assert connection.execute("SELECT number FROM kept").fetchone() == (42,)
 
@@ -102,10 +86,41 @@ def test_killed_server_recovers_although_its_lock_names_a_living_stranger(tmp_pa
         assert connection.execute("SELECT number FROM kept").fetchone() == (42,)
 
 
+def test_server_does_not_start_while_a_backend_of_the_killed_one_lives(tmp_path: Path) -> None:
+    server = server_in(tmp_path)
+    program = server.program()
+    process = launch(program)
+    wait_ready(program, process)
+    connection = connect(server)
+    backend = connection.info.backend_pid
+    os.kill(backend, signal.SIGSTOP)
+    process.kill()
+    process.wait()
+
+    with pytest.raises(ProgramError, match="shared memory block"), running(program):
+        pass
+
+    os.kill(backend, signal.SIGKILL)
+    connection.close()
+    assert are_gone([backend], within_seconds=10.0)
+    with running(program):
+        pass
+
+
+def test_lock_file_that_was_never_written_does_not_hinder(tmp_path: Path) -> None:
+    server = server_in(tmp_path)
+    with running(server.program()):
+        pass
+    (server.data / "postmaster.pid").touch()
+
+    with running(server.program()), connect(server) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
 def test_second_server_in_a_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "DEPARTURE_SECONDS", 0.1)
     with running(server_in(tmp_path).program()) as first:
-        with pytest.raises(ProgramError, match=rf"pid {first.pid}\) works in .* kill -INT"):
+        with pytest.raises(ProgramError, match=rf"pid {first.pid}\) works in .* already. Stop it"):
             launch(server_in(tmp_path).program())
 
         assert first.poll() is None
@@ -114,12 +129,14 @@ def test_second_server_in_a_folder_is_refused(tmp_path: Path, monkeypatch: pytes
 def test_deep_folder_gets_a_short_socket_that_only_the_owner_may_reach(tmp_path: Path) -> None:
     server = server_in(tmp_path / ("deep" * 30))
 
-    with running(server.program()), connect(server) as connection:
-        assert connection.execute("SELECT 1").fetchone() == (1,)
+    with running(server.program()):
+        with connect(server) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        mode = server.socket_folder.stat().st_mode & 0o777
 
     assert len(str(server.socket_folder)) < 60
-    assert server.socket_folder.stat().st_mode & 0o777 == 0o700
-    server.socket_folder.rmdir()
+    assert mode == 0o700
+    assert not server.socket_folder.exists()
 
 
 def test_socket_folder_that_others_may_enter_is_refused(tmp_path: Path) -> None:
@@ -159,7 +176,7 @@ def test_full_disk_at_the_first_start_is_told_and_leaves_no_half_made_folder(tmp
 
     done = subprocess.run(
         [sys.executable, "-c", limited, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(CODE_ROOT)},
+        env=environment(),
         capture_output=True,
         text=True,
     )

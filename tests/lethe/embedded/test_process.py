@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from lethe.embedded import leash
 from lethe.embedded.process import Program, ProgramError, last_words, launch, running, stop, wait_ready
+from tests.fixtures.processes import are_gone, is_alive
 
 SLEEP = (sys.executable, "-I", "-S", "-c", "import time; print('here', flush=True); time.sleep(60)")
 
@@ -21,13 +21,6 @@ def program(log: Path, *command: str, **options: object) -> Program:
 
 def says(log: Path, word: str) -> bool:
     return word in (log / "log").read_text()
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_running_program_is_stopped_at_the_end_of_the_block(tmp_path: Path) -> None:
@@ -86,15 +79,16 @@ def test_stubborn_program_is_killed(tmp_path: Path) -> None:
 
 
 def test_what_a_program_started_goes_with_it(tmp_path: Path) -> None:
-    script = "import subprocess, sys, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
+    script = (
+        "import subprocess, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
+    )
     parent = program(tmp_path, sys.executable, "-c", script, is_ready=lambda pid: says(tmp_path, "\n"))
 
     with running(parent):
         grandchild = int((tmp_path / "log").read_text())
         assert is_alive(grandchild)
 
-    time.sleep(0.1)
-    assert not is_alive(grandchild)
+    assert are_gone([grandchild], within_seconds=10.0)
 
 
 def test_leash_starts_nothing_for_a_parent_that_is_gone(tmp_path: Path) -> None:

@@ -1,20 +1,17 @@
 """The embedded Valkey: started, killed and found again."""
 
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import redis
 
-import lethe
 from lethe.embedded import valkey
 from lethe.embedded.process import ProgramError, free_port, running
 from lethe.embedded.valkey import EmbeddedValkey
+from tests.fixtures.processes import are_gone, environment
 
-CODE_ROOT = Path(lethe.__file__).parent.parent
 PARENT = """
 import sys, time
 from pathlib import Path
@@ -31,7 +28,7 @@ def test_killed_parent_leaves_no_server_and_the_next_start_finds_the_data(tmp_pa
     server = EmbeddedValkey(tmp_path, tmp_path / "log", free_port())
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path), str(server.port)],
-        env={**os.environ, "PYTHONPATH": str(CODE_ROOT)},
+        env=environment(),
         stdout=subprocess.PIPE,
     )
     assert parent.stdout is not None
@@ -42,10 +39,7 @@ def test_killed_parent_leaves_no_server_and_the_next_start_finds_the_data(tmp_pa
     parent.kill()
     parent.wait()
 
-    deadline = time.monotonic() + 5.0
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not Path(f"/proc/{pid}").exists()
+    assert are_gone([pid], within_seconds=15.0)
     with running(server.program()), redis.from_url(server.url()) as client:
         assert client.get("kept") == b"42"
 
@@ -53,9 +47,12 @@ def test_killed_parent_leaves_no_server_and_the_next_start_finds_the_data(tmp_pa
 def test_stranger_without_the_password_is_refused(tmp_path: Path) -> None:
     server = EmbeddedValkey(tmp_path, tmp_path / "log", free_port())
 
-    with running(server.program()), redis.Redis(port=server.port) as stranger:
-        with pytest.raises(redis.AuthenticationError):
-            stranger.ping()
+    with (
+        running(server.program()),
+        redis.Redis(port=server.port, retry=None) as stranger,
+        pytest.raises(redis.AuthenticationError),
+    ):
+        stranger.ping()
 
     assert {(tmp_path / name).stat().st_mode & 0o077 for name in ("password", "valkey.conf")} == {0}
 
@@ -65,19 +62,24 @@ def test_second_server_in_a_folder_is_refused(tmp_path: Path, monkeypatch: pytes
     first = EmbeddedValkey(tmp_path, tmp_path / "log", free_port())
     second = EmbeddedValkey(tmp_path, tmp_path / "log", free_port())
 
-    with running(first.program()) as process:
-        with pytest.raises(ProgramError, match=rf"pid {process.pid}\) works in"), running(second.program()):
-            pass
+    with (
+        running(first.program()) as process,
+        pytest.raises(ProgramError, match=rf"pid {process.pid}\) works in"),
+        running(second.program()),
+    ):
+        pass
 
 
 def test_port_that_is_taken_is_told_in_the_servers_words(tmp_path: Path) -> None:
     first = EmbeddedValkey(tmp_path / "a", tmp_path / "a.log", free_port())
     second = EmbeddedValkey(tmp_path / "b", tmp_path / "b.log", first.port)
 
-    with running(first.program()):
-        with pytest.raises(ProgramError, match=r"valkey ended(.|\n)*Address already in use"):
-            with running(second.program()):
-                pass
+    with (
+        running(first.program()),
+        pytest.raises(ProgramError, match=r"valkey ended(.|\n)*Address already in use"),
+        running(second.program()),
+    ):
+        pass
 
 
 def test_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""What a person types: the command line, the supervisor, the HTTP client and the offline verifier."""

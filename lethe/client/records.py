@@ -1,0 +1,135 @@
+"""What Lethe answers, as records; fields that a newer server adds are kept and never break a client."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, TypedDict
+
+from pydantic import BaseModel, ConfigDict
+
+CLOSED = frozenset({"completed", "rejected", "cancelled"})
+"""Statuses of a request that nothing follows."""
+
+RESTING = CLOSED | {"needs_review", "failed"}
+"""Statuses of a request that nothing leaves by itself."""
+
+
+class ClassTarget(TypedDict):
+    """Forget whole classes."""
+
+    kind: Literal["class"]
+    classes: list[int]
+
+
+class SamplesTarget(TypedDict):
+    """Forget samples by the owner's ids."""
+
+    kind: Literal["samples"]
+    sample_ids: list[str]
+
+
+class SubjectTarget(TypedDict):
+    """Forget everything of one person."""
+
+    kind: Literal["subject"]
+    subject_id: str
+
+
+Target = ClassTarget | SamplesTarget | SubjectTarget
+
+
+def class_target(classes: Sequence[int]) -> ClassTarget:
+    """Name classes by label."""
+    return {"kind": "class", "classes": list(classes)}
+
+
+def samples_target(sample_ids: Sequence[str]) -> SamplesTarget:
+    """Name samples by the owner's ids."""
+    return {"kind": "samples", "sample_ids": list(sample_ids)}
+
+
+def subject_target(subject_id: str) -> SubjectTarget:
+    """Name a person by the owner's id."""
+    return {"kind": "subject", "subject_id": subject_id}
+
+
+class Record(BaseModel):
+    """One JSON object of the contract."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class Model(Record):
+    """A registered model."""
+
+    name: str
+    state: str
+    served_version: int | None = None
+    revocation_floor: int = 0
+
+
+class File(Record):
+    """A file of a version."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Version(Record):
+    """A version of a model; once withdrawn it has no `files`, and only the served one tells the floor."""
+
+    version: int
+    digest: str
+    revocation_floor: int = 0
+    published_at: datetime
+    files: tuple[File, ...] = ()
+
+
+class Pointer(Record):
+    """Which version is served, and the tag by which to ask whether that changed."""
+
+    version: Version
+    etag: str
+
+
+class Progress(Record):
+    """How far a run is: its stage, and the fraction of that stage in [0, 1]."""
+
+    stage: str
+    fraction: float
+
+
+class ForgetRequest(Record):
+    """A forget request; its target is told in counts, never in ids."""
+
+    id: str
+    model: str
+    status: str
+    target: dict[str, Any] = {}
+    reason: str | None = None
+    received_at: datetime
+    due_at: datetime
+    completed_at: datetime | None = None
+    progress: Progress | None = None
+    run: dict[str, Any] | None = None
+    audit: dict[str, Any] | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can happen any more."""
+        return self.status in CLOSED
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self.status in RESTING
+
+
+class ApiKey(Record):
+    """An API key; `key` is the secret, told once."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    key: str | None = None
+    revoked_at: datetime | None = None

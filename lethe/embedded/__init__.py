@@ -1,0 +1,1 @@
+"""PostgreSQL and Valkey from wheels, run as ordinary child processes out of one folder."""
