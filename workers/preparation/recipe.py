@@ -1,0 +1,99 @@
+"""How a model is trained, as a record: with it and the data, exact retraining gives the same bytes again."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class RecipeError(ValueError):
+    """A training recipe has an unknown field, or a value of the wrong type or range; final."""
+
+
+class Schedule(StrEnum):
+    """How the learning rate falls."""
+
+    COSINE = "cosine"  # from its full value to 0 along half a cosine, step by step
+    CONSTANT = "constant"
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """Stochastic gradient descent with momentum on the cross entropy.
+
+    Attributes:
+        epochs: passes over the training samples.
+        batch_size: samples a step.
+        learning_rate: at the first step.
+        momentum: of SGD.
+        weight_decay: of SGD, on every parameter.
+        schedule: of the learning rate.
+        code_mix: the probability with which a sample is replaced by its class's mnemonic code (t_mix of the
+            paper's Algorithm 1); 0 trains without codes.
+        code_seed: draws the codes.
+        seed: draws the initial values, the order of the samples, the mixing and any dropout.
+    """
+
+    epochs: int = 20
+    batch_size: int = 64
+    learning_rate: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Schedule = Schedule.COSINE
+    code_mix: float = 0.0
+    code_seed: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_range("epochs", self.epochs, 1, 100_000)
+        _check_range("batch_size", self.batch_size, 1, 1_000_000)
+        _check_range("learning_rate", self.learning_rate, 0.0, 1000.0)
+        _check_range("momentum", self.momentum, 0.0, 1.0)
+        _check_range("weight_decay", self.weight_decay, 0.0, 1000.0)
+        _check_range("code_mix", self.code_mix, 0.0, 1.0)
+
+    @classmethod
+    def from_json(cls, mapping: Mapping[str, Any]) -> "TrainingRecipe":
+        """Read a recipe; fields left out have their defaults. The inverse of `to_json`.
+
+        Raises:
+            RecipeError: names the unknown, ill-typed or out-of-range field.
+        """
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        values: dict[str, Any] = {}
+        for name, value in mapping.items():
+            if name not in fields:
+                raise RecipeError(
+                    f"expected a field out of {', '.join(fields)}, got {name!r}; remove or rename it"
+                )
+            values[name] = _typed(name, value, fields[name].type)
+        return cls(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every field as a JSON value."""
+        return {
+            name: str(value) if name == "schedule" else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+
+def _typed(name: str, value: Any, kind: Any) -> Any:
+    """Return a JSON value as the field's type; an integer is a number too, a boolean is neither."""
+    if kind is Schedule:
+        if value not in list(Schedule):
+            raise RecipeError(
+                f"expected {name} to be one of {', '.join(Schedule)}, got {value!r}; choose one"
+            )
+        return Schedule(value)
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    wanted = "an integer" if kind is int else "a number"
+    raise RecipeError(f"expected {name} to be {wanted}, got {value!r}; correct it")
+
+
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise RecipeError(f"expected {name} between {low} and {high}, got {value}; correct it")
