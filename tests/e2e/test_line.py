@@ -1,0 +1,119 @@
+"""The whole line with real processes: POST, forget, audit, publish, pull, withdraw, verify."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from lethe.client import LetheApiError, pull
+from lethe.client.evidence import collect
+from lethe.client.records import class_target, samples_target
+from lethe.verify import verify_bundle
+from tests.fixtures.digits import TrainedDigits
+from tests.fixtures.stack import Stack
+
+
+def test_a_class_and_some_samples_are_forgotten_published_and_proven(
+    stack: Stack, trained_digits: TrainedDigits, tmp_path: Path
+) -> None:
+    client, serving = stack.client, tmp_path / "serving"
+    stack.register(trained_digits.registration("digits"), trained_digits.weights)
+    pull(client, "digits", serving)
+
+    by_class = stack.settled(client.forget("digits", class_target([3]), method="one_shot"))
+    by_sample = stack.settled(
+        client.forget("digits", samples_target(trained_digits.sample_ids(20)), method="ssd")
+    )
+
+    assert (by_class.status, by_sample.status) == ("completed", "completed")
+    assert by_class.run is not None and by_sample.run is not None
+    assert (by_class.run["version"], by_sample.run["version"]) == (2, 3)
+    assert by_class.audit is not None and by_class.audit["verdict"] == "pass"
+    pulled = pull(client, "digits", serving)
+    assert pulled is not None and pulled.version.version == 3
+    for old in (1, 2):
+        with pytest.raises(LetheApiError) as gone, client.file("digits", old, "model.safetensors"):
+            pass
+        assert gone.value.status == httpx.codes.GONE
+    assert client.model("digits").revocation_floor == 3
+    stack.until(
+        lambda: [one.state for one in client.versions("digits")],  # type: ignore[attr-defined]
+        lambda states: states == ["published", "purged", "purged"],
+    )
+    for request in (by_class, by_sample):
+        stack.until(lambda request=request: _proof(stack, request.id), bool)
+        collect(client, request.id, tmp_path / request.id)
+        findings = verify_bundle(tmp_path / request.id)
+        assert findings and all(finding.ok for finding in findings), findings
+
+
+def test_waiting_requests_share_one_run_and_get_a_certificate_each(
+    stack: Stack, trained_digits: TrainedDigits
+) -> None:
+    client = stack.client
+    stack.register(trained_digits.registration("digits"), trained_digits.weights)
+    stack.stop("worker")
+    waiting = [
+        client.forget("digits", class_target([1])),
+        client.forget("digits", class_target([7])),
+        client.forget("digits", samples_target(trained_digits.sample_ids(5, skip=40))),
+    ]
+
+    stack.start("worker")
+    done = [stack.settled(request) for request in waiting]
+
+    assert [request.status for request in done] == ["completed"] * 3
+    assert {request.run["version"] for request in done if request.run} == {2}
+    assert len({client.certificate(request.id) for request in done}) == 3
+
+
+def test_what_was_forgotten_before_completes_at_once_and_names_the_run(
+    stack: Stack, trained_digits: TrainedDigits
+) -> None:
+    client = stack.client
+    stack.register(trained_digits.registration("digits"), trained_digits.weights)
+    first = stack.settled(client.forget("digits", class_target([4])))
+
+    again = client.forget("digits", class_target([4]))
+
+    assert (again.status, again.reason) == ("completed", "already_forgotten")
+    assert first.run is not None and again.run is not None
+    assert again.run["version"] == first.run["version"]
+
+
+@pytest.mark.parametrize("method", ["lying_mask", "lying_noop"])
+def test_a_method_that_lies_is_refused_and_a_person_is_asked(
+    stack: Stack, trained_digits: TrainedDigits, method: str
+) -> None:
+    client = stack.client
+    stack.register(trained_digits.registration("digits", class_ladder=[method]), trained_digits.weights)
+
+    request = stack.settled(client.forget("digits", class_target([2])))
+
+    assert (request.status, request.reason) == ("needs_review", "audit_refused")
+    assert request.audit is not None and request.audit["verdict"] != "pass"
+    assert client.model("digits").served_version == 1
+
+
+def test_a_refused_rung_leads_to_the_next(stack: Stack, trained_digits: TrainedDigits) -> None:
+    client = stack.client
+    stack.register(
+        trained_digits.registration("digits", class_ladder=["lying_noop", "retrain"]), trained_digits.weights
+    )
+
+    request = stack.settled(client.forget("digits", class_target([2])))
+
+    assert request.status == "completed"
+    assert request.run is not None
+    assert (request.run["method"], request.run["attempts"], request.run["guarantee"]) == (
+        "retrain",
+        2,
+        "exact",
+    )
+
+
+def _proof(stack: Stack, request_id: str) -> bytes:
+    try:
+        return stack.client.proof(request_id)
+    except LetheApiError:
+        return b""

@@ -1,0 +1,201 @@
+"""What the worker and its engine say to each other: JSON records, tensors only by digest in the store."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Message(BaseModel):
+    """A frozen record that refuses unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StoredFile(Message):
+    """A file of a version, in the store already.
+
+    Attributes:
+        name: Its name in the version, e.g. `model.safetensors` or `prepared/class_fisher/3.safetensors`.
+        sha256: Digest, hex.
+        size: Bytes.
+        is_public: Whether serving may pull it.
+    """
+
+    name: str
+    sha256: str
+    size: int
+    is_public: bool
+
+
+class ModelSpec(Message):
+    """How to build a model and open what it learned from."""
+
+    space: str
+    """The model's space in the artefact store."""
+    factory: str
+    arguments: dict[str, Any]
+    dataset_name: str
+    dataset: dict[str, Any]
+    training: dict[str, Any]
+
+
+class Group(Message):
+    """Part of a forget target: whole classes, or manifest positions."""
+
+    kind: Literal["class", "samples"]
+    classes: tuple[int, ...] = ()
+    positions: tuple[int, ...] = ()
+
+
+class Step(Group):
+    """A group and the method that is to make the model forget it."""
+
+    method: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class StepReport(Message):
+    """What a step did."""
+
+    kind: Literal["class", "samples"]
+    method: str
+    method_version: str
+    parameters: dict[str, Any]
+    guarantee: str
+    caveats: tuple[str, ...]
+    seconds: float
+    diagnostics: dict[str, Any]
+
+
+class Catalogue(Message):
+    """Ask which methods there are."""
+
+    call: Literal["catalogue"] = "catalogue"
+
+
+class CatalogueReply(Message):
+    """Descriptions of the methods, as the API lists them."""
+
+    methods: list[dict[str, Any]]
+
+
+class Prepare(Message):
+    """Check freshly uploaded weights and make everything that must exist before a request comes."""
+
+    call: Literal["prepare"] = "prepare"
+    model: ModelSpec
+    weights_sha256: str
+    excluded: tuple[int, ...]
+    lineage_path: str
+    """Scratch file that the manifest's rows are written to, under pseudonym."""
+
+
+class PrepareReply(Message):
+    """What preparation found and made."""
+
+    num_classes: int
+    training_seconds: float
+    manifest_digest: str
+    facts: dict[str, Any]
+    files: tuple[StoredFile, ...]
+
+
+class Unlearn(Message):
+    """Make a version forget: the steps of one rung, each starting from what the one before left."""
+
+    call: Literal["unlearn"] = "unlearn"
+    model: ModelSpec
+    base: tuple[StoredFile, ...]
+    steps: tuple[Step, ...]
+    forgotten_classes: tuple[int, ...]
+    forgotten_positions: tuple[int, ...]
+    seed: int
+
+
+class UnlearnReply(Message):
+    """The candidate that the steps left."""
+
+    weights: StoredFile
+    steps: tuple[StepReport, ...]
+
+
+class Audit(Message):
+    """Hold a candidate against its base."""
+
+    call: Literal["audit"] = "audit"
+    model: ModelSpec
+    base_weights_sha256: str
+    weights_sha256: str
+    groups: tuple[Group, ...]
+    forgotten_classes: tuple[int, ...]
+    forgotten_positions: tuple[int, ...]
+    guarantee: str
+    limits: dict[str, float]
+    seed: int
+
+
+class AuditReply(Message):
+    """The audit's report: suite, verdict, guarantee, checks, numbers before and after."""
+
+    report: dict[str, Any]
+
+
+class Carry(Message):
+    """Make a passed candidate ready for the next request: carry over what the forgotten did not touch."""
+
+    call: Literal["carry"] = "carry"
+    model: ModelSpec
+    base: tuple[StoredFile, ...]
+    weights: StoredFile
+    groups: tuple[Group, ...]
+    is_retrained: bool
+    forgotten_classes: tuple[int, ...]
+    forgotten_positions: tuple[int, ...]
+    guarantee: str
+
+
+class CarryReply(Message):
+    """All files of the new version, and what was measured of it."""
+
+    files: tuple[StoredFile, ...]
+    facts: dict[str, Any]
+
+
+Call = Annotated[Catalogue | Prepare | Unlearn | Audit | Carry, Field(discriminator="call")]
+
+
+class Asked(Message):
+    """From the worker: one call."""
+
+    call: Call
+
+
+class Progress(Message):
+    """From the engine: how far the present call is."""
+
+    stage: str
+    fraction: float
+
+
+class Failure(Message):
+    """From the engine: the call failed.
+
+    Attributes:
+        code: Stable name of the reason.
+        text: What was expected, what came, what to do; samples by position only.
+        is_retryable: Whether the same call may succeed later.
+        position: The manifest row at fault, if one is.
+    """
+
+    code: str
+    text: str
+    is_retryable: bool
+    position: int | None = None
+
+
+class Answer(Message):
+    """From the engine: exactly one of progress, failure and reply."""
+
+    progress: Progress | None = None
+    failure: Failure | None = None
+    reply: dict[str, Any] | None = None

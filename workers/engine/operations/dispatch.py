@@ -1,0 +1,78 @@
+"""Takes a call to the operation that answers it, on the workbench of the call's model."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from service.core.ledger.keys import load_or_create_pseudonym_key
+from service.core.ledger.pseudonyms import Pseudonymiser
+from service.core.storage.filesystem import FilesystemStore
+from workers.engine import messages
+from workers.engine.messages import Audit, Call, Carry, Catalogue, CatalogueReply, Message, ModelSpec, Prepare
+from workers.engine.operations.auditing import audit
+from workers.engine.operations.carrying import carry
+from workers.engine.operations.forgetting import unlearn
+from workers.engine.operations.preparing import prepare
+from workers.engine.shelf import Shelf
+from workers.engine.workbench import Workbench
+from workers.numerics.datasets.base import DatasetSource
+from workers.numerics.datasets.registry import open_source
+from workers.preparation.recipe import TrainingRecipe
+from workers.settings import WorkerSettings
+from workers.unlearning import registry
+
+Tell = Callable[[messages.Progress], None]
+
+
+class Operations:
+    """The engine's abilities over one store, with what it has loaded.
+
+    Args:
+        settings: The worker's settings.
+    """
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._store = FilesystemStore(settings.store_dir)
+        self._shelf = Shelf(settings.cache_bytes)
+        self._sources: dict[str, DatasetSource] = {}
+        self._device = torch.device(settings.device)
+        self._allowed = frozenset(filter(None, settings.allowed_factories.split(",")))
+        self._roots = [Path(root) for root in filter(None, settings.data_roots.split(os.pathsep))]
+        extra = filter(None, settings.extra_methods.split(","))
+        self._methods = registry.discover(registry.METHODS_PACKAGE, *extra)
+
+    def run(self, call: Call, tell: Tell) -> Message:
+        """Do what a call asks and return its reply; `tell` hears of progress."""
+
+        def at(stage: str) -> Callable[[float], None]:
+            return lambda fraction: tell(messages.Progress(stage=stage, fraction=fraction))
+
+        if isinstance(call, Catalogue):
+            return CatalogueReply(methods=[{**registry.describe(one)} for one in self._methods.values()])
+        bench = self._bench(call.model)
+        if isinstance(call, Prepare):
+            key = load_or_create_pseudonym_key(self._settings.pseudonym_key_path)
+            return prepare(bench, call, Pseudonymiser(key), at)
+        if isinstance(call, Audit):
+            return audit(bench, call, at)
+        if isinstance(call, Carry):
+            return carry(bench, call, at)
+        return unlearn(bench, call, self._methods, at)
+
+    def _bench(self, spec: ModelSpec) -> Workbench:
+        key = json.dumps(spec.dataset, sort_keys=True)
+        if key not in self._sources:
+            self._sources[key] = open_source(spec.dataset, self._roots)
+        return Workbench(
+            spec=spec,
+            source=self._sources[key],
+            recipe=TrainingRecipe.from_json(spec.training),
+            allowed=self._allowed,
+            store=self._store,
+            shelf=self._shelf,
+            device=self._device,
+        )

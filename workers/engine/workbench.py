@@ -1,0 +1,143 @@
+"""One model as the engine holds it: architecture, data, and the files of a version as tensors."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from service.core.storage.filesystem import FilesystemStore
+from workers.engine.messages import ModelSpec, StoredFile
+from workers.engine.shelf import Shelf
+from workers.numerics import architectures
+from workers.numerics.batches import SampleSet
+from workers.numerics.datasets.base import DatasetSource
+from workers.numerics.params import Params, conform, from_bytes, to_bytes
+from workers.preparation.recipe import TrainingRecipe
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+CODES = "prepared/codes.safetensors"
+COUNTS = "prepared/class_counts.json"
+CLASS_FILE = re.compile(r"prepared/(code_fisher|class_fisher)/(\d+)\.safetensors")
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """A model on the bench.
+
+    Attributes:
+        spec: What the worker said of it.
+        source: Its data.
+        recipe: How it is trained.
+        allowed: Factories beside the built-in ones.
+        store: Where its files lie.
+        shelf: What was loaded before.
+        device: Where tensors are put when they are loaded.
+    """
+
+    spec: ModelSpec
+    source: DatasetSource
+    recipe: TrainingRecipe
+    allowed: frozenset[str]
+    store: FilesystemStore
+    shelf: Shelf
+    device: torch.device
+
+    def build(self) -> nn.Module:
+        """Return a new, untrained instance of the architecture."""
+        return architectures.build(self.spec.factory, self.spec.arguments, self.allowed)
+
+    def weights(self, sha256: str) -> Params:
+        """Return stored weights, checked against the architecture.
+
+        Raises:
+            WeightsError: They are not safetensors, not of this architecture, or not finite.
+        """
+        return self._shelved(sha256, lambda read: conform(self.build(), read))
+
+    def tensors(self, sha256: str) -> Params:
+        """Return a stored file of tensors as it is."""
+        return self._shelved(sha256, lambda read: read)
+
+    def codes(self, files: Sequence[StoredFile]) -> Tensor | None:
+        """Return the codes [num_classes, C, H, W] among a version's files, or None."""
+        for file in files:
+            if file.name == CODES:
+                return self.tensors(file.sha256)["codes"]
+        return None
+
+    def fishers(self, files: Sequence[StoredFile], family: str) -> dict[int, Params]:
+        """Return the Fishers by class of one family: `code_fisher` or `class_fisher`."""
+        found = {}
+        for file in files:
+            match = CLASS_FILE.fullmatch(file.name)
+            if match is not None and match[1] == family:
+                found[int(match[2])] = self.tensors(file.sha256)
+        return found
+
+    def class_counts(self, files: Sequence[StoredFile]) -> dict[int, int]:
+        """Return over how many samples each class's Fisher was taken."""
+        for file in files:
+            if file.name == COUNTS:
+                return {int(label): count for label, count in json.loads(self._read(file.sha256)).items()}
+        return {}
+
+    def num_outputs(self, params: Params) -> int:
+        """Return how many classes the model tells apart, from one image of its data."""
+        model = self.build().to(self.device).eval()
+        image = self.source.images(np.zeros(1, dtype=np.int64)).to(self.device)
+        with torch.no_grad():
+            logits: Tensor = torch.func.functional_call(model, params, (image,))
+        return int(logits.shape[1])
+
+    def placed(self, params: Params) -> Params:
+        """Return parameters on the bench's device."""
+        return {name: tensor.to(self.device) for name, tensor in params.items()}
+
+    def stored(self, name: str, sha256: str, *, is_public: bool = False) -> StoredFile:
+        """Return a file that is in the store already."""
+        size = self.store.path(self.spec.space, sha256).stat().st_size
+        return StoredFile(name=name, sha256=sha256, size=size, is_public=is_public)
+
+    def keep(self, name: str, params: Params, *, is_public: bool = False) -> StoredFile:
+        """Store tensors under a name."""
+        return self._put(name, to_bytes(params), is_public=is_public)
+
+    def keep_json(self, name: str, value: Mapping[str, object], *, is_public: bool = False) -> StoredFile:
+        """Store a record under a name."""
+        return self._put(name, json.dumps(value, sort_keys=True).encode(), is_public=is_public)
+
+    def samples(self, split: str, without: NDArray[np.int64]) -> SampleSet:
+        """Return a split without some positions."""
+        positions = self.source.manifest.positions(split)
+        return SampleSet(self.source, positions[~np.isin(positions, without)])
+
+    def tuning(self, without: NDArray[np.int64]) -> SampleSet:
+        """Return the even half of the holdout, by which strengths are chosen, without some positions."""
+        return self._half_of_holdout(0, without)
+
+    def unseen(self, without: NDArray[np.int64]) -> SampleSet:
+        """Return the odd half of the holdout, by which candidates are audited, without some positions."""
+        return self._half_of_holdout(1, without)
+
+    def _shelved(self, sha256: str, check: Callable[[Params], Params]) -> Params:
+        def load() -> Params:
+            return self.placed(check(from_bytes(self._read(sha256))))
+
+        return self.shelf.get(f"{self.spec.space}/{sha256}", load)
+
+    def _half_of_holdout(self, parity: int, without: NDArray[np.int64]) -> SampleSet:
+        positions = self.source.manifest.positions("holdout")[parity::2]
+        return SampleSet(self.source, positions[~np.isin(positions, without)])
+
+    def _read(self, sha256: str) -> bytes:
+        return self.store.read(self.spec.space, sha256)
+
+    def _put(self, name: str, data: bytes, *, is_public: bool) -> StoredFile:
+        stored = self.store.put(self.spec.space, [data])
+        return StoredFile(name=name, sha256=stored.sha256, size=stored.size, is_public=is_public)

@@ -1,0 +1,1 @@
+"""Use cases without Celery: claim, prepare, plan, unlearn, audit, publish, purge."""

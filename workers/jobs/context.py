@@ -1,0 +1,70 @@
+"""What every job works with, and how a row of the registry becomes something the engine can build."""
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from service.core.db.session import Sessions
+from service.core.lineage.models import Dataset
+from service.core.registry import repository as registry
+from service.core.registry.models import Model
+from service.core.requests.certificates import Signatory
+from service.core.storage.filesystem import FilesystemStore
+from workers.engine.client import Engine
+from workers.engine.messages import ModelSpec, StoredFile
+from workers.settings import WorkerSettings
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything a job may use.
+
+    Attributes:
+        settings: The worker's settings.
+        sessions: Makes database sessions.
+        store: The artefact store.
+        engine: The child that computes.
+        signatory: Signs certificates.
+        owner: This worker's name in the jobs it claims.
+    """
+
+    settings: WorkerSettings
+    sessions: Sessions
+    store: FilesystemStore
+    engine: Engine
+    signatory: Signatory
+    owner: str
+
+    @property
+    def scratch(self) -> Path:
+        """Folder for files that no job outlives."""
+        return self.settings.data_dir / "scratch"
+
+
+def spec_of(session: Session, model: Model) -> ModelSpec:
+    """Return what the engine must know of a model."""
+    dataset = session.get_one(Dataset, model.dataset_id)
+    return ModelSpec(
+        space=model.space,
+        factory=model.factory,
+        arguments=model.arguments,
+        dataset_name=dataset.name,
+        dataset=dataset.spec,
+        training=model.training,
+    )
+
+
+def files_of(session: Session, model: Model, number: int) -> tuple[StoredFile, ...]:
+    """Return every file of a version."""
+    version = registry.version_numbered(session, model.id, number)
+    return tuple(
+        StoredFile(name=file.name, sha256=file.sha256, size=file.size, is_public=file.is_public)
+        for file in registry.files_of(session, version.id)
+    )
+
+
+def worker_name(pid: int) -> str:
+    """Return how a worker process calls itself."""
+    return f"{socket.gethostname()}:{pid}"

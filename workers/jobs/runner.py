@@ -1,0 +1,89 @@
+"""Runs one job from claim to close, and decides what an error means for it.
+
+lease lost            nothing more is written; the engine's work is thrown away
+may succeed later     the job is given back, until its attempts are used up
+can never succeed     the job is parked, and its requests or its model say why
+"""
+
+import uuid
+from collections.abc import Callable
+
+from service.core import errors, logging
+from service.core.db.session import transaction
+from service.core.lineage import repository as lineage
+from service.core.queue import repository as queue
+from service.core.queue.models import JobKind
+from service.core.queue.repository import Lease
+from service.core.registry.models import Model
+from service.core.requests import runs
+from workers.engine.client import Pulse
+from workers.engine.errors import EngineError, EngineRefused
+from workers.jobs.context import Context
+from workers.jobs.heartbeat import Heartbeat
+from workers.jobs.prepare import prepare
+from workers.jobs.purge import purge
+from workers.jobs.unlearn import unlearn
+
+Job = Callable[[Context, Lease, Pulse], None]
+
+JOBS: dict[JobKind, Job] = {JobKind.PREPARE: prepare, JobKind.UNLEARN: unlearn, JobKind.PURGE: purge}
+log = logging.get(__name__)
+
+
+def run_job(context: Context, job_id: uuid.UUID) -> bool:
+    """Claim the job whose bell rang, or the one of its model whose turn it is, and run it.
+
+    Returns:
+        Whether there was something to do.
+    """
+    with transaction(context.sessions) as session:
+        lease = queue.claim(session, job_id, context.owner, context.settings.lease_seconds)
+    if lease is None:
+        return False
+    logging.bind(job=str(lease.job_id), kind=lease.kind, epoch=lease.epoch)
+    log.info("job.claimed", attempts=lease.attempts)
+    settings = context.settings
+    with Heartbeat(
+        context.sessions,
+        lease,
+        lease_seconds=settings.lease_seconds,
+        interval_seconds=settings.heartbeat_seconds,
+    ) as heartbeat:
+        try:
+            JOBS[lease.kind](context, lease, heartbeat)
+        except errors.LeaseLost:
+            log.warning("job.lease_lost")
+            context.engine.stop()
+        except (EngineError, errors.LetheError) as error:
+            _settle(context, lease, error)
+        else:
+            log.info("job.done")
+    return True
+
+
+def _settle(context: Context, lease: Lease, error: EngineError | errors.LetheError) -> None:
+    """Give the job back or end it, by what the error allows; if even that fails, the reaper will."""
+    text = f"{error}{_suspect(context, lease, error)}"
+    is_over = not error.is_retryable or lease.attempts >= context.settings.max_attempts
+    log.warning("job.failed", code=error.code, reason=text, is_over=is_over)
+    try:
+        with transaction(context.sessions) as session:
+            if not is_over:
+                runs.retry(session, lease, text)
+            else:
+                runs.fail(session, lease, text, code=error.code)
+    except (errors.LeaseLost, errors.Unavailable) as trouble:
+        log.warning("job.not_settled", code=trouble.code)
+
+
+def _suspect(context: Context, lease: Lease, error: Exception) -> str:
+    """Name the manifest row at fault by its pseudonym, if there is one and the database answers."""
+    if not isinstance(error, EngineRefused) or error.position is None:
+        return ""
+    try:
+        with transaction(context.sessions) as session:
+            model = session.get_one(Model, lease.model_id)
+            pseudonym = lineage.pseudonym_at(session, model.dataset_id, error.position)
+    except errors.Unavailable:
+        return ""
+    return f" Its pseudonym is {pseudonym.hex()}." if pseudonym is not None else ""

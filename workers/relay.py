@@ -1,0 +1,109 @@
+"""Rings the bell, reaps leases, releases what was held, sequences the ledger: `python -m workers.relay`.
+
+It listens on the database and rings as soon as a job is ready; a sweep every moment catches what no one told:
+a lost notification, a dead broker, a dead worker. Two relays may run: every act is a claim on rows or a lock,
+and a bell rung twice is a claim that finds nothing.
+"""
+
+import signal
+import threading
+import time
+from datetime import timedelta
+
+import psycopg
+
+from service.core import clock, errors, logging
+from service.core.db.engine import conninfo, open_engine
+from service.core.db.session import Sessions, open_sessions, transaction
+from service.core.ledger import repository as ledger
+from service.core.ledger.signing import Signer
+from service.core.queue import doorbell
+from service.core.queue import repository as queue
+from service.core.requests import lifecycle, runs
+from workers.app import Bell, create_app, open_signer
+from workers.settings import WorkerSettings
+
+SWEEP_SECONDS = 1.0
+RING_AGAIN_SECONDS = 5.0
+RECONNECT_SECONDS = 0.5
+log = logging.get(__name__)
+
+
+class Relay:
+    """One relay.
+
+    Args:
+        settings: The relay's settings.
+        sessions: Makes database sessions.
+        bell: Reaches the workers.
+        signer: Signs checkpoints.
+    """
+
+    def __init__(self, settings: WorkerSettings, sessions: Sessions, bell: Bell, signer: Signer) -> None:
+        self._settings = settings
+        self._sessions = sessions
+        self._bell = bell
+        self._signer = signer
+        self._stopped = threading.Event()
+        self._sweep_seconds = min(SWEEP_SECONDS, settings.lease_seconds / 4)
+
+    def stop(self) -> None:
+        """End `run` at its next breath."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Listen and sweep until stopped; a database that is out is tried again for ever."""
+        while not self._stopped.is_set():
+            try:
+                with psycopg.connect(conninfo(self._settings.database_url), autocommit=True) as line:
+                    line.execute(f"LISTEN {doorbell.JOBS_CHANNEL}")
+                    self._listen(line)
+            except (psycopg.OperationalError, errors.Unavailable) as error:
+                log.warning("relay.database_out", error=type(error).__name__)
+                self._stopped.wait(RECONNECT_SECONDS)
+
+    def sweep(self) -> None:
+        """Do once what must be done whether or not anyone rang."""
+        with transaction(self._sessions) as session:
+            reaped = runs.reap(session, self._settings.max_attempts)
+        for lease, state in reaped:
+            log.warning("relay.reaped", job=str(lease.job_id), epoch=lease.epoch, state=state)
+        with transaction(self._sessions) as session:
+            lifecycle.release_held(session)
+        with transaction(self._sessions) as session:
+            waiting = queue.to_ring(session, clock.now() - timedelta(seconds=RING_AGAIN_SECONDS))
+        for job_id in waiting:
+            if not self._bell.ring(str(job_id)):
+                break
+        while self._sequence():
+            pass
+
+    def _listen(self, line: psycopg.Connection[tuple[object, ...]]) -> None:
+        next_sweep = 0.0
+        while not self._stopped.is_set():
+            if time.monotonic() >= next_sweep:
+                self.sweep()
+                next_sweep = time.monotonic() + self._sweep_seconds
+            remaining = max(0.0, next_sweep - time.monotonic())
+            for job_id in {notice.payload for notice in line.notifies(timeout=remaining, stop_after=1)}:
+                self._bell.ring(job_id)
+
+    def _sequence(self) -> bool:
+        with transaction(self._sessions) as session:
+            return ledger.sequence(session, self._signer) == ledger.BATCH
+
+
+def main() -> None:
+    """Relay until told to stop."""
+    settings = WorkerSettings()
+    logging.configure(settings.log_level, settings.log_format)
+    sessions = open_sessions(open_engine(settings.database_url, pool_size=2))
+    relay = Relay(settings, sessions, Bell(create_app(settings)), open_signer(settings))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: relay.stop())
+    log.info("relay.started")
+    relay.run()
+
+
+if __name__ == "__main__":
+    main()

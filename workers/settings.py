@@ -1,0 +1,30 @@
+"""What a worker and the relay must be told beside the core's settings: broker, device, bounds."""
+
+from pydantic import Field
+
+from service.core.settings import CoreSettings
+
+HEARTBEATS_A_LEASE = 4
+"""A lease survives three lost heartbeats."""
+
+
+class WorkerSettings(CoreSettings):
+    """Settings of the relay and of a worker, read from `LETHE_` variables."""
+
+    broker_url: str = Field(description="URL of the Redis-protocol broker.")
+    device: str = Field(default="cpu", description="Where the engine computes: `cpu`, `cuda` or `cuda:N`.")
+    threads: int = Field(default=1, ge=1, description="CPU threads of the engine.")
+    deadline_seconds: float = Field(default=86_400.0, gt=0, description="Longest a single call may compute.")
+    cache_bytes: int = Field(default=8 << 30, ge=0, description="Memory for models kept ready in the engine.")
+    allowed_factories: str = Field(
+        default="", description="Comma-separated `module:callable` that may build a model."
+    )
+    data_roots: str = Field(default="", description="Folders datasets must lie in; empty allows any.")
+    extra_methods: str = Field(
+        default="", description="Comma-separated packages with further unlearning methods."
+    )
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """Time between two renewals of a lease."""
+        return self.lease_seconds / HEARTBEATS_A_LEASE

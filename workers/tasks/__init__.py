@@ -1,0 +1,1 @@
+"""Celery shells, a glance long: ids in, nothing else."""
