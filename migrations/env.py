@@ -23,10 +23,10 @@ STATEMENT_TIMEOUT = "10min"
 
 
 def migrate(connection: Connection) -> None:
-    """Bring the database to the revision asked for."""
-    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+    """Bring the database to the revision asked for while others wait; leave the connection as it came."""
     connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
     connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
+    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.commit()
     context.configure(
         connection=connection,
@@ -34,8 +34,15 @@ def migrate(connection: Connection) -> None:
         transaction_per_migration=True,
         compare_type=True,
     )
-    with context.begin_transaction():
-        context.run_migrations()
+    try:
+        with context.begin_transaction():
+            context.run_migrations()
+    finally:
+        connection.rollback()
+        connection.execute(text("RESET lock_timeout"))
+        connection.execute(text("RESET statement_timeout"))
+        connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
+        connection.commit()
 
 
 def run() -> None:

@@ -42,3 +42,9 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
     """Return the logger of one module."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
+
+
+def bind(**fields: object) -> None:
+    """Carry these fields, and no earlier ones, on every line that this task logs from here on."""
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(**fields)

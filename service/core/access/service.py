@@ -15,6 +15,9 @@ from service.core.access.models import ApiKey, Scope
 
 KEY_PREFIX = "lethe_"
 
+OPERATOR = "admin"
+"""Principal behind the installation's own key; no person's name."""
+
 
 @dataclass(frozen=True)
 class Principal:
@@ -67,8 +70,9 @@ def authenticate(session: Session, secret: str, admin_key: str) -> Principal:
     Raises:
         errors.Unauthenticated: The secret is not known, or its key was revoked.
     """
-    if hmac.compare_digest(secret.encode(errors="replace"), admin_key.encode()):
-        return Principal("admin", "admin", frozenset({Scope.ADMIN}))
+    is_admin = hmac.compare_digest(secret.encode(errors="replace"), admin_key.encode())
+    if is_admin and admin_key:  # an installation without an admin key has no admin, not an open door
+        return Principal(OPERATOR, OPERATOR, frozenset({Scope.ADMIN}))
     row = session.scalar(
         select(ApiKey).where(ApiKey.digest == digest_of(secret), ApiKey.revoked_at.is_(None))
     )

@@ -17,6 +17,7 @@ def open_engine(url: str, *, pool_size: int = 5, pool_timeout_seconds: float = 5
         max_overflow=pool_size,
         pool_timeout=pool_timeout_seconds,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error's text ends up in logs; a row's values do not belong there
         connect_args={"connect_timeout": 5},
     )
 

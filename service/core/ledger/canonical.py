@@ -39,7 +39,7 @@ def parse_json(data: bytes) -> object:
             escapes, number format, a key given twice).
     """
     try:
-        value: object = json.loads(data.decode("utf-8"))
+        value: object = json.loads(data.decode("utf-8"), parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise errors.NotCanonical(f"expected canonical JSON, got {_reason(error)}") from None
     if json_bytes(value) != data:
@@ -82,11 +82,17 @@ def parse_time(text: str) -> datetime:
         at = datetime.fromisoformat(text)
     except ValueError:
         at = None
-    if at is None or at.tzinfo is None or time_text(at) != text:
+    if at is None or time_text(at) != text:
         raise errors.NotCanonical(
             "expected a UTC time like 2026-01-31T09:05:00.000000Z, got another spelling"
         )
     return at
+
+
+def _integer(text: str) -> int | float:
+    """A whole number as it was before it was written: from 2**53 on only a float can have been."""
+    value = float(text)
+    return int(text) if abs(value) < 2**53 else value
 
 
 def _plain(value: object) -> Any:  # Any: rfc8785 checks types while it writes

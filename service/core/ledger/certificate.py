@@ -36,7 +36,7 @@ def build(claim: claims.Claim) -> dict[str, object]:
             a certified method names no epsilon and delta.
     """
     claims.require_sound(claim)
-    method = asdict(claim.method) | {"seed": str(claim.method.seed)}
+    method = claim.method
     return {
         "_type": STATEMENT_TYPE,
         "predicateType": PREDICATE_TYPE,
@@ -47,7 +47,14 @@ def build(claim: claims.Claim) -> dict[str, object]:
             "base_version": claim.base_version,
             "version": claim.version,
             "target": asdict(claim.target),
-            "method": method,
+            "method": {
+                "name": method.name,
+                "version": method.version,
+                "parameters": method.parameters,
+                "seed": str(method.seed),
+                "guarantee": method.guarantee,
+                "caveats": method.caveats,
+            },
             "audit": asdict(claim.audit),
             "received_at": canonical.time_text(claim.received_at),
             "completed_at": canonical.time_text(claim.completed_at),
@@ -98,8 +105,9 @@ def parse(statement: object) -> claims.Claim:
         raise errors.MalformedCertificate(f"expected an in-toto statement of type {PREDICATE_TYPE}")
     predicate = document.reader("predicate")
     try:
+        given = canonical.json_bytes(statement)
         claim = _read_claim(predicate, document.readers("subject"))
-        is_exact = canonical.json_bytes(build(claim)) == canonical.json_bytes(statement)
+        is_exact = canonical.json_bytes(build(claim)) == given
     except (ValueError, errors.Refused) as error:
         raise errors.MalformedCertificate(f"expected an erasure statement: {error}") from error
     if predicate.get("statement", str) != claim.statement:
@@ -144,9 +152,9 @@ def _read_check(check: "_Reader") -> claims.Check:
     return claims.Check(
         name=check.get("name", str),
         value=check.number("value"),
-        low=check.optional_number("low"),
-        high=check.optional_number("high"),
-        threshold=check.optional_number("threshold"),
+        low=check.number("low"),
+        high=check.number("high"),
+        threshold=check.number("threshold"),
         passed=check.get("passed", bool),
         detail=check.get("detail", str),
     )
@@ -169,14 +177,13 @@ class _Reader:
             raise errors.MalformedCertificate(f"expected {name} to be {kind.__name__}")
         return value
 
-    def number(self, name: str) -> float:
+    def number(self, name: str) -> float | None:
         value = self._fields.get(name)
+        if value is None:
+            return None
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
-        raise errors.MalformedCertificate(f"expected {name} to be a number")
-
-    def optional_number(self, name: str) -> float | None:
-        return None if self._fields.get(name) is None else self.number(name)
+        raise errors.MalformedCertificate(f"expected {name} to be a number or null")
 
     def reader(self, name: str) -> "_Reader":
         return _Reader(self._fields.get(name))

@@ -9,23 +9,31 @@ from html import escape
 from service.core.ledger import canonical, claims
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --line: #d9dee6; --paper: #ffffff; --mark: #1f6f5c; }
+:root { color-scheme: light dark; }
+:root { --ink: #1c2430; --soft: #5b6675; --line: #d9dee6; --paper: #fff; --mark: #1f6f5c; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e8ecf1; --soft: #9aa6b4; --line: #313b47; --paper: #14191f; --mark: #6fd0b5; }
 }
-@media print { :root { --ink: #000; --soft: #444; --line: #bbb; --paper: #fff; --mark: #000; } @page { margin: 18mm; } }
+@media print {
+  :root { --ink: #000; --soft: #444; --line: #bbb; --paper: #fff; --mark: #000; }
+  @page { margin: 18mm; }
+}
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 Georgia, "Times New Roman", serif; }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 Georgia, serif; }
 main { max-width: 46rem; margin: 0 auto; padding: 2.5rem 1.25rem 3rem; }
-h1 { font-size: 1.1rem; font-weight: normal; letter-spacing: .12em; text-transform: uppercase; color: var(--soft); margin: 0; }
+h1 { margin: 0; color: var(--soft); font-size: 1rem; font-weight: normal; letter-spacing: .06em; }
 h2 { font-size: 1rem; margin: 2rem 0 .4rem; break-after: avoid; }
-.statement { font-size: 1.45rem; line-height: 1.35; margin: .8rem 0 0; padding-left: .9rem; border-left: 3px solid var(--mark); }
-.wide { overflow-x: auto; }
+.statement { margin: .8rem 0 0; padding-left: .9rem; border-left: 3px solid var(--mark); font-size: 1.45rem; }
+.statement { line-height: 1.35; }
+.wide { overflow-x: auto; margin-top: 1rem; }
+small { color: var(--soft); }
 table { width: 100%; border-collapse: collapse; font-size: .92rem; }
-th, td { padding: .4rem .8rem .4rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
+th, td { padding: .4rem .8rem .4rem 0; border-bottom: 1px solid var(--line); }
+th, td { text-align: left; vertical-align: top; }
 th { font-weight: normal; color: var(--soft); white-space: nowrap; }
 .facts th { width: 11rem; }
-td { overflow-wrap: anywhere; }
+@media (max-width: 32rem) { .facts th { width: 7rem; white-space: normal; } }
+.facts td { overflow-wrap: anywhere; }
 .number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 code { font: .85em/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
 tr { break-inside: avoid; }
@@ -53,8 +61,9 @@ _PAGE = """<!doctype html>
 {audit}
 <h2>Files of version {version}</h2>
 {files}
-<footer>This page is a rendering. The evidence is the signed file it was made from, together with its proof of
-inclusion in the ledger: check both with <code>lethe verify</code>. The request is named by a pseudonym.</footer>
+<footer>This page is a rendering. The evidence is the signed file it was made from, together with its proof
+of inclusion in the ledger: check both with <code>lethe verify</code>. The request is named by a
+pseudonym.</footer>
 </main>
 </body>
 </html>
@@ -106,11 +115,20 @@ def _audit(audit: claims.Audit) -> str:
 
 
 def _check(check: claims.Check) -> str:
-    interval = "" if check.low is None or check.high is None else f"{check.low:.4g} to {check.high:.4g}"
-    limit = "" if check.threshold is None else f"{check.threshold:.4g}"
-    numbers = "".join(f'<td class="number">{text}</td>' for text in (f"{check.value:.4g}", interval, limit))
-    name = f"{escape(check.name)}<br><small>{escape(check.detail)}</small>" if check.detail else escape(check.name)
+    has_interval = check.low is not None and check.high is not None
+    interval = f"{_number(check.low)} to {_number(check.high)}" if has_interval else ""
+    cells = (_number(check.value), interval, _number(check.threshold))
+    numbers = "".join(f'<td class="number">{cell}</td>' for cell in cells)
+    name = (
+        f"{escape(check.name)}<br><small>{escape(check.detail)}</small>"
+        if check.detail
+        else escape(check.name)
+    )
     return f"<tr><td>{name}</td>{numbers}<td>{'passed' if check.passed else 'not passed'}</td></tr>"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def _target(target: claims.Target) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from service.core.ledger import errors
+from service.core.ledger import canonical, errors
 
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 _BOUNDS = ("epsilon", "delta")
@@ -61,10 +61,10 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One measured number, its interval and the limit it was held against."""
+    """One measured number, its interval and the limit it was held against; None where there is none."""
 
     name: str
-    value: float
+    value: float | None
     low: float | None
     high: float | None
     threshold: float | None
@@ -112,7 +112,7 @@ def _exact(claim: Claim) -> str:
 
 
 def _certified(claim: Claim) -> str:
-    epsilon, delta = (claim.method.parameters[name] for name in _BOUNDS)
+    epsilon, delta = (canonical.json_bytes(claim.method.parameters[name]).decode() for name in _BOUNDS)
     return (
         f"Version {claim.version} of {claim.model} was changed by a method with a proof: it cannot be told "
         f"from a model retrained without the forgotten data beyond epsilon {epsilon} and delta {delta}."

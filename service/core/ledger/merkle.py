@@ -182,7 +182,7 @@ class _Walk:
 
 
 def _walk(leaf: int, size: int, *, is_cut: bool) -> _Walk:
-    """Walk from the root of `size` leaves to `leaf`, or cut it at the first subtree that ends with the leaf."""
+    """Walk from the root of `size` leaves to `leaf`, or cut it at the first subtree that ends with it."""
     start, end, steps = 0, size, list[_Step]()
     while end - start > 1 and not (is_cut and end == leaf + 1):
         middle = start + _split(end - start)

@@ -102,7 +102,13 @@ def addresses(level: int | None, size: int) -> Iterator[Address]:
 def all_addresses(size: int) -> Iterator[Address]:
     """Every file of a log of this size: entry bundles, then hash tiles level by level."""
     yield from addresses(None, size)
-    level = 0
+    yield from addresses(0, size)
+    yield from upper_addresses(size)
+
+
+def upper_addresses(size: int) -> Iterator[Address]:
+    """The hash tiles above the leaves."""
+    level = 1
     while width_of_level(level, size):
         yield from addresses(level, size)
         level += 1

@@ -4,7 +4,17 @@ import uuid
 from collections.abc import Iterable, Sequence
 
 import psycopg
-from sqlalchemy import ARRAY, Integer, LargeBinary, Select, bindparam, func, literal, select
+from sqlalchemy import (
+    ARRAY,
+    Integer,
+    LargeBinary,
+    Select,
+    TableValuedAlias,
+    bindparam,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -73,6 +83,13 @@ def positions_of(session: Session, dataset_id: uuid.UUID, pseudonyms: Sequence[b
     return [found.get(place) for place in range(1, len(pseudonyms) + 1)]
 
 
+def pseudonym_at(session: Session, dataset_id: uuid.UUID, position: int) -> bytes | None:
+    """Return the pseudonym of the sample at a position, or None before the manifest is ingested."""
+    return session.scalar(
+        select(Sample.pseudonym).where(Sample.dataset_id == dataset_id, Sample.position == position)
+    )
+
+
 def positions_of_subject(session: Session, dataset_id: uuid.UUID, subject: bytes) -> list[int]:
     """Return the positions of everything that comes from one subject."""
     return list(
@@ -116,10 +133,10 @@ def forgotten_classes(session: Session, model_id: uuid.UUID) -> dict[int, uuid.U
 
 def runs_that_forgot(session: Session, model_id: uuid.UUID, positions: Sequence[int]) -> dict[int, uuid.UUID]:
     """Return, for those of the positions that a model has forgotten, the run that did it."""
-    asked = func.unnest(bindparam("positions", list(positions), ARRAY(Integer))).column_valued("position")
+    asked = _table_of(positions)
     rows = session.execute(
         select(Tombstone.position, Tombstone.run_id)
-        .join(asked, asked == Tombstone.position)
+        .join(asked, asked.c.position == Tombstone.position)
         .where(Tombstone.model_id == model_id)
     )
     return {position: run_id for position, run_id in rows}
@@ -129,13 +146,13 @@ def bury_positions(
     session: Session, model_id: uuid.UUID, dataset_id: uuid.UUID, run_id: uuid.UUID, positions: Sequence[int]
 ) -> None:
     """Set a tombstone on each position; those that have one keep it."""
-    asked = func.unnest(bindparam("positions", list(positions), ARRAY(Integer))).column_valued("position")
+    asked = _table_of(positions)
     _bury(
         session,
         model_id,
         run_id,
         select(Sample.position, Sample.pseudonym)
-        .join(asked, asked == Sample.position)
+        .join(asked, asked.c.position == Sample.position)
         .where(Sample.dataset_id == dataset_id),
     )
 
@@ -186,9 +203,12 @@ def buried_elsewhere(session: Session, dataset_id: uuid.UUID, model_id: uuid.UUI
     )
 
 
-def _bury(
-    session: Session, model_id: uuid.UUID, run_id: uuid.UUID, chosen: Select[int, bytes]
-) -> None:
+def _table_of(positions: Sequence[int]) -> TableValuedAlias:
+    asked = func.unnest(bindparam("positions", list(positions), ARRAY(Integer)))
+    return asked.table_valued("position").render_derived()
+
+
+def _bury(session: Session, model_id: uuid.UUID, run_id: uuid.UUID, chosen: Select[int, bytes]) -> None:
     columns = chosen.subquery()
     session.execute(
         upsert(Tombstone)

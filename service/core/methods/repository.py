@@ -14,11 +14,14 @@ from service.core.methods.models import MethodEntry
 def publish(session: Session, descriptions: Sequence[Mapping[str, Any]]) -> None:
     """Write the methods a worker found; the newest description of a name stays.
 
+    Rows are written in the order of their names, so that two workers that start together never wait for each
+    other in a circle.
+
     Args:
         session: The transaction.
         descriptions: Each with `name`, `version`, `guarantee` and whatever else describes it.
     """
-    for described in descriptions:
+    for described in sorted(descriptions, key=lambda one: str(one["name"])):
         values = {
             "version": described["version"],
             "guarantee": described["guarantee"],

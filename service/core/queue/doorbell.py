@@ -9,9 +9,6 @@ JOBS_CHANNEL = "lethe_jobs"
 PUBLISHED_CHANNEL = "lethe_published"
 """PostgreSQL channel; the payload is the name of a model whose latest version changed."""
 
-LEDGER_CHANNEL = "lethe_ledger"
-"""PostgreSQL channel; an entry waits for its place in the ledger."""
-
 TASK_NAME = "lethe.run_job"
 """Celery task that claims and runs one job."""
 

@@ -65,6 +65,12 @@ def enqueue(session: Session, model_id: uuid.UUID, kind: JobKind) -> uuid.UUID:
             return job_id
 
 
+def is_waiting(session: Session, model_id: uuid.UUID, kind: JobKind) -> bool:
+    """Whether a ready job of this kind waits for the model."""
+    waiting = select(Job.id).where(Job.model_id == model_id, Job.kind == kind, Job.state == JobState.READY)
+    return session.scalar(select(waiting.exists())) is True
+
+
 def ring(session: Session, job_id: uuid.UUID) -> None:
     """Tell the relay, when this transaction commits, that a job is ready."""
     session.execute(select(func.pg_notify(doorbell.JOBS_CHANNEL, str(job_id))))

@@ -59,6 +59,11 @@ class Model(Base):
     """Lowest version that may still be served; serving never goes below it again."""
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
 
+    @property
+    def space(self) -> str:
+        """The model's space in the artefact store."""
+        return self.id.hex
+
 
 class Version(Base):
     """One set of weights that was, or is, served."""

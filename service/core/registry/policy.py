@@ -2,6 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MAX_CANCEL_WINDOW_SECONDS = 14 * 86_400.0
+"""A request held longer could not be served within its month."""
+
 
 class Policy(BaseModel):
     """What the owner of a model decides about forgetting in it."""
@@ -26,5 +29,8 @@ class Policy(BaseModel):
     )
     approval_required: bool = Field(default=False, description="Hold each request until a person approves.")
     cancel_window_seconds: float = Field(
-        default=0.0, ge=0, description="Hold each request this long, so that it can be cancelled."
+        default=0.0,
+        ge=0,
+        le=MAX_CANCEL_WINDOW_SECONDS,
+        description="Hold each request this long, so that it can be cancelled.",
     )

@@ -112,11 +112,7 @@ def accept_weights(session: Session, name: str, upload: Stored) -> Model:
         errors.Conflict: The model already serves a version.
     """
     model = repository.model_named(session, name, lock=True)
-    if model.served_version is not None:
-        raise errors.Conflict(
-            "This model already has a published version. Register new weights as a new model.",
-            code="model_has_versions",
-        )
+    require_awaits_weights(model)
     if model.state == ModelState.PREPARING and model.upload_sha256 == upload.sha256:
         return model
     model.state = ModelState.PREPARING
@@ -125,6 +121,28 @@ def accept_weights(session: Session, name: str, upload: Stored) -> Model:
     ledger.append(session, "model.uploaded", {"model": name, "sha256": upload.sha256, "size": upload.size})
     queue.enqueue(session, model.id, JobKind.PREPARE)
     return model
+
+
+def require_awaits_weights(model: Model) -> None:
+    """Refuse an upload for a model that needs none.
+
+    Raises:
+        errors.Conflict: The model already serves a version.
+    """
+    if model.served_version is not None:
+        raise errors.Conflict(
+            "This model already has a published version. Register new weights as a new model.",
+            code="model_has_versions",
+        )
+
+
+def refuse_upload(session: Session, model: Model, reason: str) -> None:
+    """Give up on an upload that cannot be prepared: the model says why, and waits for better weights."""
+    if model.served_version is not None:
+        return
+    model.state = ModelState.FAILED
+    model.reason = reason[:500]
+    ledger.append(session, "model.refused", {"model": model.name, "reason": model.reason})
 
 
 def publish(

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from service.core import clock, errors
 from service.core.db.base import new_id
 from service.core.ledger import repository as ledger
+from service.core.ledger.errors import PseudonymError
 from service.core.ledger.pseudonyms import Pseudonymiser
 from service.core.lineage import repository as lineage
 from service.core.lineage.models import Dataset
@@ -85,7 +86,7 @@ def receive(session: Session, intake: Intake, principal: str, pseudonymiser: Pse
             everything; the method is unknown; or the idempotency key came with another body before.
     """
     request_id = new_id()
-    earlier = _claim_key(session, intake, principal, request_id)
+    earlier = _claim_key(session, intake, principal, request_id, pseudonymiser)
     if earlier is not None:
         return earlier
     model = registry.model_named(session, intake.model)
@@ -135,17 +136,22 @@ def receive(session: Session, intake: Intake, principal: str, pseudonymiser: Pse
 
 
 def _claim_key(
-    session: Session, intake: Intake, principal: str, request_id: uuid.UUID
+    session: Session, intake: Intake, principal: str, request_id: uuid.UUID, pseudonymiser: Pseudonymiser
 ) -> ForgetRequest | None:
-    """Write the idempotency key; a concurrent twin waits here for the first one's commit."""
+    """Write the idempotency key; a concurrent twin waits here for the first one's commit.
+
+    The fingerprint is kept under the key alone: from the bare digest of a body, whoever can guess a subject's
+    id could tell that it was named.
+    """
     if intake.idempotency_key is None:
         return None
+    fingerprint = pseudonymiser.request(intake.fingerprint)
     inserted = session.scalar(
         insert(IdempotencyKey)
         .values(
             principal=principal,
             key=intake.idempotency_key,
-            fingerprint=intake.fingerprint,
+            fingerprint=fingerprint,
             request_id=request_id,
             created_at=clock.now(),
         )
@@ -156,7 +162,7 @@ def _claim_key(
         return None
     first = repository.idempotent(session, principal, intake.idempotency_key)
     assert first is not None
-    if first.fingerprint != intake.fingerprint:
+    if first.fingerprint != fingerprint:
         raise errors.Invalid(
             "This Idempotency-Key was used with another body. Use a new key for a new request.",
             code="idempotency_key_reused",
@@ -180,14 +186,20 @@ def _check_method(session: Session, intake: Intake) -> None:
 def _resolve(session: Session, model: Model, target: Target, pseudonymiser: Pseudonymiser) -> Resolved:
     dataset = session.get_one(Dataset, model.dataset_id)
     if target.kind == TargetKind.CLASS:
-        return _resolve_classes(lineage.class_counts(session, dataset.id), model, target.classes)
+        return _resolve_classes(session, model, target.classes)
     if target.kind == TargetKind.SUBJECT:
         assert target.subject_id is not None
-        subject = bytes.fromhex(pseudonymiser.subject(dataset.name, target.subject_id))
-        positions = lineage.positions_of_subject(session, dataset.id, subject)
+        try:
+            subject = pseudonymiser.subject(dataset.name, target.subject_id)
+        except PseudonymError as error:
+            raise _not_unicode("/target/subject_id") from error
+        positions = lineage.positions_of_subject(session, dataset.id, bytes.fromhex(subject))
         return Resolved([], positions, len(positions))
-    pseudonyms = [bytes.fromhex(pseudonymiser.sample(dataset.name, one)) for one in target.sample_ids]
-    found = lineage.positions_of(session, dataset.id, pseudonyms)
+    try:
+        pseudonyms = pseudonymiser.samples(dataset.name, target.sample_ids)
+    except PseudonymError as error:
+        raise _not_unicode(f"/target/sample_ids/{error.position}") from error
+    found = lineage.positions_of(session, dataset.id, [bytes.fromhex(one) for one in pseudonyms])
     unknown = [index for index, position in enumerate(found) if position is None]
     _refuse("sample_ids", unknown, "this dataset has no such sample", "unknown_sample")
     chosen = sorted({position for position in found if position is not None})
@@ -196,24 +208,27 @@ def _resolve(session: Session, model: Model, target: Target, pseudonymiser: Pseu
     return Resolved([], chosen, len(chosen))
 
 
-def _resolve_classes(counts: dict[int, int], model: Model, classes: Sequence[int]) -> Resolved:
+def _resolve_classes(session: Session, model: Model, classes: Sequence[int]) -> Resolved:
     num_classes = model.num_classes or 0
     unknown = [index for index, label in enumerate(classes) if not 0 <= label < num_classes]
     _refuse("classes", unknown, "this model has no such class", "unknown_class")
     chosen = sorted(set(classes))
     if not chosen:
         raise _empty()
-    if len(chosen) == num_classes:
+    forgotten = lineage.forgotten_classes(session, model.id)
+    if not forgotten.keys() >= set(chosen) and len(forgotten.keys() | chosen) == num_classes:
         raise errors.Invalid(
-            "The target names every class, which would leave a model that knows nothing. Retire it instead.",
+            "The target names every class that the model still knows, which would leave it with none. "
+            "Retire the model instead.",
             code="every_class",
         )
+    counts = lineage.class_counts(session, model.dataset_id)
     return Resolved(chosen, None, sum(counts.get(label, 0) for label in chosen))
 
 
 def _route(session: Session, model: Model, request: ForgetRequest, resolved: Resolved) -> None:
     """Send a received request where it belongs: closed at once, held, or queued."""
-    if not resolved.num_samples and not resolved.classes:
+    if not resolved.num_samples:
         lifecycle.move(session, request, Status.REJECTED, reason="no_match")
         return
     earlier = _run_that_did_it(session, model, resolved)
@@ -250,6 +265,15 @@ def _refuse(field: str, indices: Sequence[int], reason: str, code: str) -> None:
             code=code,
             details=[{"pointer": f"/target/{field}/{index}", "reason": reason} for index in indices[:100]],
         )
+
+
+def _not_unicode(pointer: str) -> errors.Invalid:
+    reason = "this identifier is not valid Unicode"
+    return errors.Invalid(
+        f"The target cannot be read: {reason}. Send the identifier as it stands in the manifest.",
+        code="malformed_identifier",
+        details=[{"pointer": pointer, "reason": reason}],
+    )
 
 
 def _empty() -> errors.Invalid:

@@ -11,7 +11,7 @@ from service.core.queue import repository as queue
 from service.core.queue.models import JobKind
 from service.core.requests import repository
 from service.core.requests.models import ForgetRequest
-from service.core.requests.states import CANCELLABLE, CLOSED, Status, transition
+from service.core.requests.states import CANCELLABLE, CLOSED, DECIDABLE, Status, transition
 
 EXTENSION_MONTHS = 2
 """Art. 12(3): two further months at most, with reasons told within the first."""
@@ -72,7 +72,7 @@ def approve(session: Session, request_id: uuid.UUID, principal: str, reason: str
         errors.NotFound: No such request.
         errors.Conflict: Its state awaits no decision.
     """
-    request = repository.request_by_id(session, request_id, lock=True)
+    request = _awaiting_decision(session, request_id)
     enqueue(session, request, by=principal, decision="approve", decision_reason=reason)
     return request
 
@@ -84,7 +84,7 @@ def deny(session: Session, request_id: uuid.UUID, principal: str, reason: str) -
         errors.NotFound: No such request.
         errors.Conflict: Its state awaits no decision.
     """
-    request = repository.request_by_id(session, request_id, lock=True)
+    request = _awaiting_decision(session, request_id)
     move(session, request, Status.REJECTED, reason=reason, by=principal, decision="deny")
     return request
 
@@ -112,3 +112,13 @@ def release_held(session: Session) -> int:
     for request in released:
         enqueue(session, request)
     return len(released)
+
+
+def _awaiting_decision(session: Session, request_id: uuid.UUID) -> ForgetRequest:
+    request = repository.request_by_id(session, request_id, lock=True)
+    if request.status not in DECIDABLE:
+        raise errors.Conflict(
+            f"A decision is taken on what is held, failed or needs review; this request is {request.status}.",
+            code="no_decision_awaited",
+        )
+    return request

@@ -29,8 +29,6 @@ class RunState(StrEnum):
     PUBLISHED = "published"
     REFUSED = "refused"
     """Every rung failed its audit; nothing was published."""
-    EMPTY = "empty"
-    """Everything asked for had been forgotten before."""
     BROKEN = "broken"
     """The attempt was lost: a crash, a lost lease, a full disk."""
 
@@ -102,5 +100,6 @@ class IdempotencyKey(Base):
     principal: Mapped[str] = mapped_column(String(60), primary_key=True)
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     fingerprint: Mapped[str] = mapped_column(String(64))
+    """Keyed HMAC of the body's digest."""
     request_id: Mapped[uuid.UUID]
     created_at: Mapped[datetime] = mapped_column(default=clock.now)

@@ -1,7 +1,7 @@
 """Rules of a run: one attempt takes every request that waits for a model and ends for all of them at once.
 
 Each function is one transaction's worth of change and carries the lease: a worker that lost it changes
-nothing. A run ends published, refused (people decide), empty, or broken (and its requests wait again).
+nothing. A run ends published, refused (people decide), or broken (and its requests wait again).
 """
 
 import secrets
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from service.core import clock
 from service.core.lineage import repository as lineage
 from service.core.queue import repository as queue
-from service.core.queue.models import JobState
+from service.core.queue.models import JobKind, JobState
 from service.core.queue.repository import Lease
 from service.core.registry import service as registry
 from service.core.registry.models import Model, Version
@@ -24,7 +24,7 @@ from service.core.registry.service import NamedFile
 from service.core.requests import lifecycle, repository
 from service.core.requests.certificates import Signatory, certify
 from service.core.requests.models import ForgetRequest, Run, RunState, TargetKind
-from service.core.requests.states import IN_RUN, Status
+from service.core.requests.states import Status
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def begin_audit(session: Session, lease: Lease, run_id: uuid.UUID, rung: Mapping
     run.state = RunState.AUDITING
     run.rungs = [*run.rungs, dict(rung)]
     methods = [step["method"] for step in rung["steps"]]
-    for request in _requests(session, run, Status.RUNNING):
+    for request in _requests(session, run):
         lifecycle.move(session, request, Status.AUDITING, run=str(run_id), methods=methods)
 
 
@@ -148,12 +148,20 @@ def note_audit(session: Session, lease: Lease, run_id: uuid.UUID, audit: Mapping
     run.rungs = [*run.rungs[:-1], {**run.rungs[-1], "audit": dict(audit)}]
 
 
+def note_failed_rung(
+    session: Session, lease: Lease, run_id: uuid.UUID, methods: Sequence[str], code: str, text: str
+) -> None:
+    """Note a rung whose method could not serve the problem at hand and so has no candidate to audit."""
+    run = _run(session, lease, run_id)
+    run.rungs = [*run.rungs, {"steps": [], "audit": None, "methods": [*methods], "code": code, "text": text}]
+
+
 def next_rung(session: Session, lease: Lease, run_id: uuid.UUID) -> None:
     """Go from a refused audit to the next rung."""
     run = _run(session, lease, run_id)
     run.state = RunState.RUNNING
     verdict = run.rungs[-1]["audit"]["verdict"]
-    for request in _requests(session, run, Status.AUDITING):
+    for request in _requests(session, run):
         lifecycle.move(session, request, Status.RUNNING, run=str(run_id), audit=verdict)
 
 
@@ -190,7 +198,7 @@ def publish(
         lineage.bury_positions(session, model.id, model.dataset_id, run.id, assignment.positions)
     run.version = version.number
     _close(run, RunState.PUBLISHED)
-    for request in _requests(session, run, Status.AUDITING):
+    for request in _requests(session, run):
         certify(session, request, run, model, publication.files, publication.guarantee, signatory)
     queue.finish(session, lease)
     return version
@@ -200,13 +208,16 @@ def refuse(session: Session, lease: Lease, run_id: uuid.UUID) -> None:
     """End a run whose every rung failed its audit: nothing is published, a person decides."""
     run = _run(session, lease, run_id)
     _close(run, RunState.REFUSED)
-    for request in _requests(session, run, Status.AUDITING):
+    for request in _requests(session, run):
         lifecycle.move(session, request, Status.NEEDS_REVIEW, reason="audit_refused", run=str(run_id))
     queue.finish(session, lease)
 
 
 def fail(session: Session, lease: Lease, reason: str, *, code: str = "attempts_exhausted") -> None:
-    """Park a job that cannot succeed and tell every request that it carried.
+    """Park a job that cannot succeed and tell whoever counted on it: its requests, or its model.
+
+    Requests that wait are told too, unless another job is there to serve them: a job that is lost before it
+    could take them would otherwise leave them waiting for ever.
 
     Args:
         session: The transaction.
@@ -215,7 +226,14 @@ def fail(session: Session, lease: Lease, reason: str, *, code: str = "attempts_e
         code: Reason code the requests show.
     """
     queue.park(session, lease, reason)
-    for request in repository.in_run(session, lease.model_id):
+    if lease.kind == JobKind.PREPARE:
+        registry.refuse_upload(session, session.get_one(Model, lease.model_id), reason)
+    carried = repository.in_run(session, lease.model_id)
+    waiting = repository.waiting_for(session, lease.model_id)
+    # The jobs are asked for after the requests: a request that is seen was committed together with its job.
+    if lease.kind != JobKind.UNLEARN or queue.is_waiting(session, lease.model_id, JobKind.UNLEARN):
+        waiting = ()
+    for request in (*carried, *waiting):
         if request.run_id is not None:
             _close(repository.run_by_id(session, request.run_id), RunState.BROKEN, reason)
         lifecycle.move(session, request, Status.FAILED, reason=code)
@@ -255,18 +273,14 @@ def _run(session: Session, lease: Lease, run_id: uuid.UUID) -> Run:
     return repository.run_by_id(session, run_id)
 
 
-def _requests(session: Session, run: Run, status: Status) -> list[ForgetRequest]:
-    assert status in IN_RUN
-    return [
-        one
-        for one in repository.in_run(session, run.model_id)
-        if one.run_id == run.id and one.status == status
-    ]
+def _requests(session: Session, run: Run) -> list[ForgetRequest]:
+    return [one for one in repository.in_run(session, run.model_id) if one.run_id == run.id]
 
 
 def _close(run: Run, state: RunState, reason: str | None = None) -> None:
     if run.finished_at is None:
-        run.state, run.reason, run.finished_at, run.fraction = state, reason, clock.now(), 1.0
+        run.state, run.finished_at, run.fraction = state, clock.now(), 1.0
+        run.reason = reason and reason[:500]
 
 
 def _is_done(

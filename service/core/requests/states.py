@@ -48,6 +48,9 @@ CLOSED = frozenset(status for status, following in ALLOWED.items() if not follow
 """Nothing follows these: the request's target is no longer needed."""
 
 CANCELLABLE = frozenset({Status.RECEIVED, Status.HELD, Status.QUEUED})
+DECIDABLE = frozenset({Status.HELD, Status.NEEDS_REVIEW, Status.FAILED})
+"""A person may send these on, or reject them."""
+
 IN_RUN = frozenset({Status.RUNNING, Status.AUDITING})
 
 

@@ -1,5 +1,6 @@
 """An artefact store in a folder: written to a temporary name, fsynced, renamed."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -45,7 +46,7 @@ class FilesystemStore:
             final = self._file(space, stored.sha256)
             final.parent.mkdir(exist_ok=True, mode=0o700)
             partial.replace(final)
-            for changed in (final.parent, folder):
+            for changed in (final.parent, folder, self.root):
                 _sync_folder(changed)
         except OSError as error:
             raise errors.Unavailable(
@@ -60,7 +61,10 @@ class FilesystemStore:
 
     def read(self, space: str, sha256: str) -> bytes:
         """Return the bytes, verified; see `ArtefactStore.read`."""
-        data = self.path(space, sha256).read_bytes()
+        try:
+            data = self.path(space, sha256).read_bytes()
+        except FileNotFoundError as error:  # purged since `path` looked
+            raise _purged(sha256) from error
         if hashlib.sha256(data).hexdigest() != sha256:
             raise errors.IntegrityBroken(
                 f"Artefact {sha256[:12]} has other bytes than when it was stored. Restore it from a backup."
@@ -71,7 +75,7 @@ class FilesystemStore:
         """Return the artefact's file; see `ArtefactStore.path`."""
         file = self._file(space, sha256)
         if not file.is_file():
-            raise errors.NotFound(f"Artefact {sha256[:12]} is not in the store; it may have been purged.")
+            raise _purged(sha256)
         return file
 
     def delete(self, space: str, sha256: str) -> int:
@@ -100,9 +104,10 @@ class FilesystemStore:
         """
         num_removed = 0
         for file in self._space(space).glob(PARTIAL + "*"):
-            if file.stat().st_mtime < older_than:
-                file.unlink(missing_ok=True)
-                num_removed += 1
+            with contextlib.suppress(FileNotFoundError):  # its writer has just finished
+                if file.stat().st_mtime < older_than:
+                    file.unlink()
+                    num_removed += 1
         return num_removed
 
     def _space(self, space: str) -> Path:
@@ -121,6 +126,10 @@ def chunks_of(file: Path) -> Iterator[bytes]:
     with file.open("rb") as stream:
         while chunk := stream.read(CHUNK_BYTES):
             yield chunk
+
+
+def _purged(sha256: str) -> errors.NotFound:
+    return errors.NotFound(f"Artefact {sha256[:12]} is not in the store; it may have been purged.")
 
 
 def _sync_folder(folder: Path) -> None:

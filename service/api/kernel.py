@@ -1,0 +1,104 @@
+"""What the routes work with, built once when the process starts and closed when it ends."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import Depends, Request
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from service.api.meters import Meters
+from service.api.publications import Publications
+from service.api.schemas.model import LatestView
+from service.api.served import read_served
+from service.api.shared_reads import SharedReads
+from service.core.db.engine import conninfo, open_engine
+from service.core.db.session import Sessions, open_sessions, transaction
+from service.core.ledger import keys
+from service.core.ledger.pseudonyms import Pseudonymiser
+from service.core.ledger.signing import Signer, Verifier
+from service.core.storage.base import ArtefactStore
+from service.core.storage.filesystem import FilesystemStore
+from service.settings import ServiceSettings
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The open resources of one process.
+
+    Attributes:
+        settings: What it was told.
+        engine: Its pool of database connections.
+        sessions: Maker of sessions on that pool.
+        store: The artefacts.
+        pseudonymiser: Turns identifiers into pseudonyms.
+        verifier: Public half of the ledger's key.
+        publications: Wakes those who wait for a model's next version.
+        served: What is served of each model, read at most once at a time.
+        meters: What `/metrics` tells.
+        uploads: Bounds how many uploads are taken at once, so that slow ones leave threads to others.
+    """
+
+    settings: ServiceSettings
+    engine: Engine
+    sessions: Sessions
+    store: ArtefactStore
+    pseudonymiser: Pseudonymiser
+    verifier: Verifier
+    publications: Publications
+    served: SharedReads[LatestView]
+    meters: Meters
+    uploads: CapacityLimiter
+
+    def transaction(self) -> AbstractContextManager[Session]:
+        """Open the one transaction of a request; it is committed when the block ends."""
+        return transaction(self.sessions)
+
+
+@asynccontextmanager
+async def open_kernel(settings: ServiceSettings) -> AsyncIterator[Kernel]:
+    """Yield the resources of one process and close them afterwards.
+
+    Raises:
+        ledger.errors.KeyFileError: A key file cannot be read or made.
+    """
+    engine = open_engine(
+        settings.database_url,
+        pool_size=settings.pool_size,
+        pool_timeout_seconds=settings.pool_timeout_seconds,
+    )
+    sessions = open_sessions(engine)
+
+    async def read(model: str) -> LatestView:
+        return await to_thread.run_sync(read_served, sessions, model)
+
+    try:
+        async with Publications(conninfo(settings.database_url)).listening() as publications:
+            yield Kernel(
+                settings=settings,
+                engine=engine,
+                sessions=sessions,
+                store=FilesystemStore(settings.store_dir),
+                pseudonymiser=Pseudonymiser(keys.load_or_create_pseudonym_key(settings.pseudonym_key_path)),
+                verifier=Signer(
+                    settings.log_origin, keys.load_or_create_signing_key(settings.ledger_key_path)
+                ).verifier,
+                publications=publications,
+                served=SharedReads(read),
+                meters=Meters(sessions),
+                uploads=CapacityLimiter(settings.max_uploads),
+            )
+    finally:
+        engine.dispose()
+
+
+def kernel_of(request: Request) -> Kernel:
+    """Return the resources of the process that answers a request."""
+    kernel: Kernel = request.app.state.kernel
+    return kernel
+
+
+KernelOf = Annotated[Kernel, Depends(kernel_of)]

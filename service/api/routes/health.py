@@ -1,0 +1,29 @@
+"""Whether the process lives, and whether it can serve."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+
+from service.api import readiness
+from service.api.errors import problem
+from service.api.kernel import KernelOf
+from service.api.schemas.problem import problems
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez")
+def livez() -> dict[str, str]:
+    """Tell that the process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", response_model=dict[str, Any], responses=problems(503))
+def readyz(kernel: KernelOf) -> Response:
+    """Tell whether database, migrations and store are as they must be."""
+    checks = readiness.check(kernel)
+    out = [name for name, reason in checks.items() if reason is not None]
+    if out:
+        return problem(503, "not_ready", f"Out of order: {', '.join(out)}.", checks=checks)
+    return JSONResponse({"status": "ok", "checks": checks})

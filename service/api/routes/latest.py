@@ -1,0 +1,65 @@
+"""What should be served now: asked thousands of times a minute, and waited for."""
+
+import asyncio
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from service.api.access import ModelsReader
+from service.api.conditional import none_match_fails, quoted
+from service.api.kernel import KernelOf
+from service.api.names import ModelName
+from service.api.schemas.model import LatestView
+from service.api.schemas.problem import problems
+
+router = APIRouter(prefix="/v1/models/{model}/versions", tags=["versions"])
+
+LOOK_SECONDS = 5.0
+"""A waiter whom no news reaches looks by itself this often."""
+
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "What the caller has is still what should be served."}
+}
+
+
+@router.get("/latest", response_model=LatestView, responses={**problems(404), **NOT_MODIFIED})
+async def latest(
+    name: ModelName,
+    caller: ModelsReader,
+    kernel: KernelOf,
+    request: Request,
+    response: Response,
+    wait: Annotated[
+        float, Query(ge=0, le=60, description="Seconds to wait when `If-None-Match` matches.")
+    ] = 0,
+) -> LatestView | Response:
+    """Tell which version to serve, at once or, with `wait`, as soon as it is another than the caller's.
+
+    A waiting caller holds no thread and no database connection.
+    """
+    ends_at = time.monotonic() + min(wait, kernel.settings.max_wait_seconds)
+    with kernel.publications.bell(name) as news:  # before the first look, so that nothing falls in between
+        shown = await kernel.served.get(name)
+        while none_match_fails(request, quoted(shown.tag)):
+            seconds_left = ends_at - time.monotonic()
+            if seconds_left <= 0 or await request.is_disconnected():
+                return Response(status_code=304, headers=_headers(shown))
+            await _wait(news, min(seconds_left, LOOK_SECONDS))
+            shown = await kernel.served.get(name)
+    response.headers.update(_headers(shown))
+    return shown
+
+
+async def _wait(news: asyncio.Event, seconds: float) -> None:
+    """Return when there is news, or after some seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            await news.wait()
+    except TimeoutError:
+        return
+    news.clear()
+
+
+def _headers(shown: LatestView) -> dict[str, str]:
+    return {"ETag": quoted(shown.tag), "Cache-Control": "no-cache"}

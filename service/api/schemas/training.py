@@ -1,0 +1,25 @@
+"""The recipe by which a model can be trained again, as its owner sends it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from service.api.schemas.values import Body
+
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+
+
+class Training(Body):
+    """Stochastic gradient descent with momentum on the cross entropy."""
+
+    epochs: int = Field(default=20, strict=True, ge=1, le=100_000)
+    batch_size: int = Field(default=64, strict=True, ge=1, le=1_000_000)
+    learning_rate: float = Field(default=0.05, strict=True, ge=0, le=1000)
+    momentum: float = Field(default=0.9, strict=True, ge=0, le=1)
+    weight_decay: float = Field(default=5e-4, strict=True, ge=0, le=1000)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    code_mix: float = Field(
+        default=0.0, strict=True, ge=0, le=1, description="Share of samples replaced by their class's code."
+    )
+    code_seed: Seed = 0
+    seed: Seed = 0

@@ -1,0 +1,102 @@
+"""How numbers and times are written for people; every function is a filter of the templates."""
+
+import math
+from datetime import UTC, datetime, timedelta
+
+MINUS = "\N{MINUS SIGN}"
+NOTHING = "\N{EN DASH}"
+_STEPS = ((86400.0, "day"), (3600.0, "hour"), (60.0, "minute"))
+
+
+def percent(share: float | None) -> str:
+    """Write a share: 0.9712 is `97.1%`."""
+    return NOTHING if share is None else f"{_signed(100 * share, 1)}%"
+
+
+def decimal(value: float | None) -> str:
+    """Write a measured number with four significant digits: 0.51234 is `0.5123`."""
+    if value is None or math.isnan(value):
+        return NOTHING
+    if value and not 1e-4 <= abs(value) < 1e6:
+        return f"{value:.3g}".replace("-", MINUS)
+    text = _signed(value, max(0, 4 - len(str(int(abs(value)))) if abs(value) >= 1 else 4))
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def seconds(value: float | None) -> str:
+    """Write how long something took: 0.034 is `34 ms`, 75 is `1 min 15 s`."""
+    if value is None:
+        return NOTHING
+    if value < 1:
+        return f"{1000 * value:.0f} ms"
+    if value < 60:
+        return f"{decimal(round(value, 1))} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def duration(span: timedelta) -> str:
+    """Write a span in its largest unit: `3 days`, `1 hour`, `less than a minute`."""
+    total = span.total_seconds()
+    for length, unit in _STEPS:
+        if total >= length:
+            return counted(int(total // length), unit)
+    return "less than a minute"
+
+
+def age(moment: datetime | None, now: datetime) -> str:
+    """Write how long ago a moment was."""
+    if moment is None:
+        return "never"
+    span = now - moment
+    return "just now" if span < timedelta(minutes=1) else f"{duration(span)} ago"
+
+
+def took(span: timedelta) -> str:
+    """Write how long something took, however short: `73 ms`, `12.4 s`, `3 hours`."""
+    total = span.total_seconds()
+    return seconds(total) if total < _STEPS[1][0] else duration(span)
+
+
+def days_left(due_at: datetime, now: datetime) -> str:
+    """Write how far away a due date is: `12 days left`, `due today`, `3 days overdue`."""
+    if due_at < now:
+        return f"{duration(now - due_at)} overdue"
+    days = (due_at - now) // timedelta(days=1)
+    return f"{counted(days, 'day')} left" if days else "due within a day"
+
+
+def moment(at: datetime | None) -> str:
+    """Write a moment to the minute: `21 Nov 2026, 10:05 UTC`."""
+    return NOTHING if at is None else f"{at.astimezone(UTC):%-d %b %Y, %H:%M} UTC"
+
+
+def clock_time(at: datetime) -> str:
+    """Write a moment of a known day to the second: `10:05:09`."""
+    return f"{at.astimezone(UTC):%H:%M:%S}"
+
+
+def day(at: datetime) -> str:
+    """Write a day: `21 Nov 2026`."""
+    return f"{at.astimezone(UTC):%-d %b %Y}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun: `1 sample`, `1,204 samples`."""
+    return f"{number:,} {noun if number == 1 else noun + 's'}"
+
+
+def size(num_bytes: int) -> str:
+    """Write a file's size: 52224 is `52.2 kB`."""
+    value, unit = float(num_bytes), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def _signed(value: float, digits: int) -> str:
+    text = f"{value:,.{digits}f}"
+    return text.replace("-", MINUS) if float(text.replace(",", "")) else text.lstrip("-")

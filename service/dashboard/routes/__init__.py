@@ -1,0 +1,1 @@
+"""The dashboard's routes, one page family a file."""

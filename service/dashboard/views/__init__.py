@@ -1,0 +1,1 @@
+"""What each page shows, read from the kernel and made ready to be written: frozen values, no markup."""

@@ -1,0 +1,31 @@
+"""The recipe that the API takes is the recipe that a worker reads."""
+
+import pytest
+from pydantic import ValidationError
+
+from service.api.schemas.training import Training
+from workers.preparation.recipe import TrainingRecipe
+
+
+def test_the_defaults_are_the_workers():
+    assert Training().model_dump(mode="json") == TrainingRecipe().to_json()
+
+
+def test_whatever_is_accepted_the_worker_reads():
+    sent = {"epochs": 3, "learning_rate": 1, "schedule": "constant", "code_mix": 0.5, "seed": 2**63 - 1}
+
+    recipe = TrainingRecipe.from_json(Training.model_validate(sent).model_dump(mode="json"))
+
+    assert (recipe.epochs, recipe.learning_rate, recipe.code_mix, recipe.seed) == (3, 1.0, 0.5, 2**63 - 1)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"epochs": 0}, {"epochs": True}, {"epochs": 2.0}, {"epochs": "3"}, {"learning_rate": -1},
+     {"momentum": 1.5}, {"learning_rate": "0.1"}, {"learning_rate": float("nan")},
+     {"weight_decay": float("inf")}, {"seed": -1}, {"schedule": "linear"},
+     {"code_mix": True}, {"optimiser": "adam"}],
+)  # fmt: skip
+def test_what_no_worker_would_read_is_refused(wrong: dict[str, object]):
+    with pytest.raises(ValidationError):
+        Training.model_validate(wrong)
