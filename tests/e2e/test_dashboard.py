@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, ViewportSize, expect
 
 from service.core.db.session import Sessions, transaction
 from service.core.requests import runs
-from tests.fixtures.audit_reports import rung
+from tests.fixtures.audit_reports import audit_report, rung
 from tests.fixtures.dashboard import ADMIN_KEY, Scene
 
-PHONE = {"width": 390, "height": 844}
+PHONE = ViewportSize(width=390, height=844)
 CHANGE_MS = 8000
 
 
@@ -35,6 +35,20 @@ def sign_in(page: Page, url: str) -> None:
     page.get_by_label("API key").fill(ADMIN_KEY)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Requests")
+
+
+def is_poll(request: Request) -> bool:
+    return "lethe-fragment" in request.headers
+
+
+def pretend_hidden(page: Page, is_hidden: bool) -> None:
+    page.evaluate(
+        """(value) => {
+            Object.defineProperty(document, "hidden", { value, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        is_hidden,
+    )
 
 
 def test_request_changes_before_the_eyes_of_its_reader(
@@ -64,51 +78,46 @@ def test_request_changes_before_the_eyes_of_its_reader(
     expect(page.get_by_text("Audit started")).to_be_visible()
 
 
-def test_what_a_reader_opened_stays_open(
+def test_what_a_reader_chose_and_opened_stays(
     page: Page, dashboard_url: str, scene: Scene, sessions: Sessions
 ) -> None:
     sign_in(page, dashboard_url)
-    page.goto(f"{dashboard_url}/methods")
-    page.get_by_text("1 parameter").first.click()
-    page.goto(f"{dashboard_url}/?model=digits")
     page.get_by_label("Status", exact=True).select_option("completed")
-
     with transaction(sessions) as session:
-        runs.progress(session, scene.run_id, "forgetting", 0.99)
-
-    expect(page.locator(f"#r-{scene['running']}")).to_contain_text("99%", timeout=CHANGE_MS)
+        runs.begin_audit(session, scene.lease, scene.run_id, rung("class", "one_shot"))
+    expect(page.locator(f"#r-{scene['running']}")).to_contain_text("Auditing", timeout=CHANGE_MS)
     assert page.get_by_label("Status", exact=True).input_value() == "completed"
+
+    page.goto(f"{dashboard_url}/requests/{scene['running']}")
+    page.get_by_text("Parameters").click()
+    with transaction(sessions) as session:
+        runs.note_audit(session, scene.lease, scene.run_id, audit_report([0, 1], "pass"))
+
+    expect(page.get_by_role("heading", name="Before and after")).to_be_visible(timeout=CHANGE_MS)
+    expect(page.get_by_text("strength")).to_be_visible()
 
 
 def test_idle_page_is_answered_without_a_body(page: Page, dashboard_url: str, scene: Scene) -> None:
     sign_in(page, dashboard_url)
 
-    with page.expect_response(
-        lambda answer: "lethe-fragment" in answer.request.headers, timeout=CHANGE_MS
-    ) as polled:
+    with page.expect_response(lambda answer: is_poll(answer.request), timeout=CHANGE_MS) as polled:
         pass
 
     assert polled.value.status == 304
 
 
-def test_hidden_page_asks_for_nothing(page: Page, dashboard_url: str, scene: Scene) -> None:
+def test_hidden_page_asks_for_nothing_until_it_is_seen(page: Page, dashboard_url: str, scene: Scene) -> None:
     sign_in(page, dashboard_url)
-    page.evaluate(
-        "Object.defineProperty(document, 'hidden', {value: true, configurable: true});"
-        "document.dispatchEvent(new Event('visibilitychange'))"
-    )
-    polls: list[str] = []
-    page.on("request", lambda request: polls.append(request.url))
+    polls: list[Request] = []
+    page.on("request", lambda request: polls.append(request) if is_poll(request) else None)
+    pretend_hidden(page, True)
+    num_before = len(polls)
 
-    page.wait_for_timeout(3000)
-    assert polls == []
+    page.wait_for_timeout(2500)
+    assert len(polls) == num_before
 
-    page.evaluate(
-        "Object.defineProperty(document, 'hidden', {value: false, configurable: true});"
-        "document.dispatchEvent(new Event('visibilitychange'))"
-    )
-    page.wait_for_timeout(500)
-    assert len(polls) == 1
+    with page.expect_request(is_poll, timeout=CHANGE_MS):
+        pretend_hidden(page, False)
 
 
 def test_no_page_is_wider_than_a_phone(page: Page, dashboard_url: str, scene: Scene) -> None:
@@ -133,9 +142,9 @@ def test_everything_can_be_reached_and_seen_by_keyboard(page: Page, dashboard_ur
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     names = []
-    for _ in range(12):
+    for _ in range(14):
         page.keyboard.press("Tab")
-        names.append(page.evaluate("document.activeElement.innerText || document.activeElement.id"))
+        names.append(page.evaluate("document.activeElement.id || document.activeElement.innerText"))
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none", names[-1]
     assert {"Requests", "Models", "Methods", "Sign out", "status", "model", "overdue", "Filter"} <= set(names)
 

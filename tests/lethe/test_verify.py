@@ -290,6 +290,11 @@ def test_published_key_is_enough(folder):
     (folder / "log.vkey").unlink()
 
     assert faults(folder, key=SIGNER.verifier.vkey) == {}
+    assert verify.verify_bundle(folder, key=SIGNER.verifier.vkey)[0].what == "key"
+
+
+def test_given_key_that_is_none_does_not_fall_back_to_the_folders_own(folder):
+    assert {"key", "checkpoint", "certificates/first.dsse.json"} <= faults(folder, key="nonsense").keys()
 
 
 @pytest.mark.parametrize("vkey", [b"", b"lethe.example/log+00000000+AAAA", b"\xff"])

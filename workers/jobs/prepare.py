@@ -44,7 +44,10 @@ def prepare(context: Context, lease: Lease, pulse: Pulse) -> None:
         reply = context.engine.call(asked, messages.PrepareReply, pulse, ignore_progress)
         with transaction(context.sessions) as session:
             queue.fence(session, lease)
-            model = session.get_one(Model, lease.model_id)
+            model = session.get_one(Model, lease.model_id, with_for_update=True)
+            if model.upload_sha256 != upload:
+                queue.finish(session, lease)  # a newer upload has its own job
+                return
             _ingest(session, model, reply.manifest_digest, rows)
             model.num_classes = reply.num_classes
             model.training_seconds = reply.training_seconds

@@ -1,0 +1,38 @@
+"""The folder scan finds every check, once."""
+
+import pytest
+
+from workers.audit import registry
+from workers.audit.base import AuditError, Gating
+
+
+def test_the_checks_of_the_suite_are_found():
+    checks = registry.discover()
+
+    assert [*checks] == [
+        "finite",
+        "forgetting",
+        "masking",
+        "mean_drop",
+        "membership",
+        "no_op",
+        "over_forgetting",
+        "worst_class_drop",
+    ]
+
+
+def test_only_comparisons_with_unseen_samples_spare_an_exact_claim():
+    spared = {name for name, check in registry.discover().items() if check.gating is Gating.INEXACT_CLAIMS}
+
+    assert spared == {"membership", "over_forgetting"}
+
+
+def test_two_files_that_claim_one_name_are_refused(tmp_path, monkeypatch):
+    package = tmp_path / "clashing_checks"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "copy.py").write_text("from workers.audit.checks.no_op import CHECK\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(AuditError, match=r"no_op and clashing_checks\.copy both claim 'no_op'"):
+        registry.discover(registry.CHECKS_PACKAGE, "clashing_checks")

@@ -1,0 +1,1 @@
+"""Decides whether a forgotten model may be published; numerical, and blind to how it came about."""

@@ -1,0 +1,1 @@
+"""One file a check; the folder scan of `workers.audit.registry` finds each by its CHECK."""

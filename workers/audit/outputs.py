@@ -1,0 +1,187 @@
+"""What the base and the new model say about every audited sample: one forward pass, shared by all checks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from workers.audit.base import CLASS_KIND, SAMPLES_KIND, AuditError, AuditInput
+from workers.audit.limits import Limits
+from workers.numerics.batches import SampleSet
+from workers.numerics.metrics import confidence, logits_of
+from workers.numerics.params import Params, num_changed
+
+Floats = NDArray[np.float64]
+Progress = Callable[[float], None]
+
+SATURATION = 30.0  # log odds beyond this say the same: float32 probabilities end at about 1e-13
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """One model's answers about one set of samples.
+
+    Attributes:
+        logits: [n, num_classes].
+        labels: [n].
+    """
+
+    logits: Floats
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def is_right(self) -> NDArray[np.bool_]:
+        """Whether the largest logit is the label's; [n]. No right answer is made of NaN."""
+        finite = np.isfinite(self.logits).all(axis=1)
+        return np.asarray(finite & (self.logits.argmax(axis=1) == self.labels))
+
+    @cached_property
+    def log_odds(self) -> Floats:
+        """Return log p_y - log(1 - p_y), cut at +-SATURATION; [n]. It falls as the loss grows."""
+        if not len(self):
+            return np.empty(0)
+        odds: Floats = confidence(torch.from_numpy(self.logits), torch.from_numpy(self.labels)).numpy()
+        return np.clip(odds, -SATURATION, SATURATION)
+
+    def of(self, classes: tuple[int, ...] | list[int]) -> NDArray[np.bool_]:
+        """Return which samples belong to the classes; [n]."""
+        return np.isin(self.labels, classes)
+
+    def take(self, chosen: NDArray[np.bool_]) -> "Answers":
+        """Return the answers about some of the samples."""
+        return Answers(self.logits[chosen], self.labels[chosen])
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Both models' answers about the same samples, in the same order."""
+
+    base: Answers
+    new: Answers
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def take(self, chosen: NDArray[np.bool_]) -> "Pair":
+        """Return both answers about some of the samples."""
+        return Pair(self.base.take(chosen), self.new.take(chosen))
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Both models' answers about one forget set."""
+
+    kind: str
+    classes: tuple[int, ...]
+    forget: Pair
+
+
+@dataclass(frozen=True)
+class WeightFacts:
+    """What can be said of the new weights without running them."""
+
+    num_values: int
+    num_changed: int
+    num_non_finite: int
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """All that a check may look at.
+
+    Attributes:
+        num_classes: outputs of the head.
+        groups: the forget sets of this run.
+        retain: training samples that were kept.
+        unseen: samples that neither model learned from.
+        earlier: classes forgotten by earlier runs.
+        weights: facts about the new weights.
+        limits: thresholds.
+        seed: of the bootstrap.
+    """
+
+    num_classes: int
+    groups: tuple[Group, ...]
+    retain: Pair
+    unseen: Pair
+    earlier: tuple[int, ...]
+    weights: WeightFacts
+    limits: Limits
+    seed: int = 0
+
+    @property
+    def gone(self) -> tuple[int, ...]:
+        """Classes the new model should no longer know, forgotten now or earlier; sorted."""
+        now = {c for group in self.groups for c in group.classes}
+        return tuple(sorted(now | {*self.earlier}))
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Classes the new model must still know; sorted."""
+        return tuple(c for c in range(self.num_classes) if c not in self.gone)
+
+    @property
+    def unseen_kept(self) -> Pair:
+        """Unseen samples of kept classes: where utility is measured."""
+        return self.unseen.take(self.unseen.new.of(self.kept))
+
+    @property
+    def everything(self) -> tuple[Pair, ...]:
+        """Every non-empty set of samples."""
+        return tuple(p for p in (*(g.forget for g in self.groups), self.retain, self.unseen) if len(p))
+
+    @property
+    def num_non_finite(self) -> int:
+        """How many of the new model's logits are NaN or infinite."""
+        return sum(int((~np.isfinite(pair.new.logits)).sum()) for pair in self.everything)
+
+
+def collect(given: AuditInput, progress: Progress) -> Outputs:
+    """Run both models over every set of samples.
+
+    Raises:
+        AuditError: there is nothing to audit, or a kind or limit is unknown.
+        DatasetRowError: a row cannot be read.
+    """
+    if not any(len(group.forget) or group.classes for group in given.groups):
+        raise AuditError("expected at least one forget set, got none: there is nothing to audit")
+    for group in given.groups:
+        if group.kind not in (CLASS_KIND, SAMPLES_KIND):
+            raise AuditError(f"expected a group of kind class or samples, got {group.kind!r}")
+    limits = Limits.of(given.limits)
+    model = given.build()
+    sets = [*(group.forget for group in given.groups), given.retain, given.unseen]
+    pairs = []
+    for done, samples in enumerate(sets, start=1):
+        base = _answers(model, given.base_params, samples, given.num_classes)
+        pairs.append(Pair(base, _answers(model, given.params, samples, given.num_classes)))
+        progress(done / len(sets))
+    *forget, retain, unseen = pairs
+    return Outputs(
+        num_classes=given.num_classes,
+        groups=tuple(Group(g.kind, g.classes, pair) for g, pair in zip(given.groups, forget, strict=True)),
+        retain=retain,
+        unseen=unseen,
+        earlier=given.forgotten_classes,
+        weights=WeightFacts(
+            num_values=sum(tensor.numel() for tensor in given.params.values()),
+            num_changed=num_changed(given.base_params, given.params),
+            num_non_finite=sum(int((~torch.isfinite(t)).sum()) for t in given.params.values()),
+        ),
+        limits=limits,
+        seed=given.seed,
+    )
+
+
+def _answers(model: nn.Module, params: Params, samples: SampleSet, num_classes: int) -> Answers:
+    if not len(samples):
+        return Answers(np.empty((0, num_classes)), np.empty(0, dtype=np.int64))
+    logits, labels = logits_of(model, params, samples)
+    return Answers(logits.double().numpy(), labels.numpy())

@@ -1,0 +1,211 @@
+"""The words every unlearning method shares: the problem, the result, the protocol.
+
+Vocabulary. The *forget set* is what must go now; for a class request it holds every training sample of the
+classes. The *retain set* is the training data minus everything ever forgotten. The *tuning set* was held
+out from training and serves to choose a strength; no test data ever comes here. *Earlier* means by a
+previous run of the same model.
+
+Rules. Parameters travel as name -> tensor and are never changed in place; a method returns new ones, on the
+device and in the dtype it was given. Randomness comes from `seed` alone. What changed the output goes into
+`UnlearnResult.parameters`, what only explains it into `diagnostics`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from workers.numerics.batches import SampleSet
+from workers.numerics.params import Params
+from workers.unlearning.errors import MissingNeedError
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+Progress: TypeAlias = Callable[[float], None]
+
+
+class Guarantee(StrEnum):
+    """What may be said of a forgotten model, strongest first."""
+
+    EXACT = "exact"
+    CERTIFIED = "certified"
+    APPROXIMATE = "approximate"
+    SUPPRESSED = "suppressed"
+
+
+class Kind(StrEnum):
+    """What a request names: whole classes, or single training samples (a person is a set of samples)."""
+
+    CLASS = "class"
+    SAMPLES = "samples"
+
+
+class Need(StrEnum):
+    """What a method must be given beside the weights."""
+
+    CODES = "codes"
+    CLASS_FISHERS = "class_fishers"
+    FORGET_SET = "forget_set"
+    RETAIN_SET = "retain_set"
+    TUNING_SET = "tuning_set"
+    RECIPE = "recipe"
+
+
+_PROVIDED_BY = {
+    Need.CODES: "train it with mnemonic codes (code_mix above 0) and prepare it again",
+    Need.CLASS_FISHERS: "prepare it again",
+    Need.FORGET_SET: "the request names no sample that it learned from",
+    Need.RETAIN_SET: "the request would leave no training sample",
+    Need.TUNING_SET: "give the dataset a holdout split, or state the strength in the request",
+    Need.RECIPE: "register the model with its training recipe",
+}
+
+
+def no_progress(fraction: float) -> None:
+    """The listener of those who do not listen."""
+
+
+def _no_positions() -> NDArray[np.int64]:
+    return np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class ForgetProblem:
+    """One model, what it must forget, and what preparation left ready for it.
+
+    Attributes:
+        build: makes the architecture; its initial weights are never used.
+        params: the current weights and buffers, on `device`.
+        num_classes: outputs of the head.
+        kind: what the request names.
+        classes: the classes to forget, for a class request; empty otherwise.
+        forget: the training samples to forget.
+        retain: training samples to keep: everything never forgotten.
+        tuning: held-out samples for choosing a strength, those of the classes to forget now among them.
+        forgotten_classes: classes forgotten earlier.
+        forgotten: manifest positions forgotten earlier, int64.
+        codes: [num_classes, C, H, W] mnemonic codes, if the model was trained with them.
+        code_fishers: per class, squared gradient of its code's loss at the registered weights.
+        class_fishers: per class, mean over its training samples of the squared per-sample gradient.
+        class_counts: per class, how many samples that mean was taken over.
+        retrain: trains from scratch without the given manifest positions.
+        recipe: how the model was trained, as JSON.
+        seed: where all randomness of this run starts.
+        device: where the tensors live and the model runs.
+        progress: told the fraction done, in [0, 1].
+    """
+
+    build: Callable[[], nn.Module]
+    params: Params
+    num_classes: int
+    kind: Kind
+    forget: SampleSet
+    retain: SampleSet
+    tuning: SampleSet
+    classes: tuple[int, ...] = ()
+    forgotten_classes: tuple[int, ...] = ()
+    forgotten: NDArray[np.int64] = field(default_factory=_no_positions)
+    codes: Tensor | None = None
+    code_fishers: Mapping[int, Params] = field(default_factory=dict)
+    class_fishers: Mapping[int, Params] = field(default_factory=dict)
+    class_counts: Mapping[int, int] = field(default_factory=dict)
+    retrain: Callable[[NDArray[np.int64]], Params] | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    device: torch.device | str = "cpu"
+    progress: Progress = no_progress
+
+    @property
+    def remaining_classes(self) -> tuple[int, ...]:
+        """Classes that the forgotten model must still know."""
+        gone = {*self.classes, *self.forgotten_classes}
+        return tuple(c for c in range(self.num_classes) if c not in gone)
+
+    def require(self, *needs: Need) -> None:
+        """Check that what a method is about to use was given.
+
+        Raises:
+            MissingNeedError: naming the first thing that is absent and what provides it.
+        """
+        for need in needs:
+            if not self._has(need):
+                raise MissingNeedError(
+                    f"this method needs {need.value}, and the model has none: {_PROVIDED_BY[need]}"
+                )
+
+    def _has(self, need: Need) -> bool:
+        alive = {*range(self.num_classes)} - {*self.forgotten_classes}
+        return {
+            Need.CODES: self.codes is not None and alive <= self.code_fishers.keys(),
+            Need.CLASS_FISHERS: bool(self.class_fishers),
+            Need.FORGET_SET: len(self.forget) > 0,
+            Need.RETAIN_SET: len(self.retain) > 0,
+            Need.TUNING_SET: len(self.tuning) > 0,
+            Need.RECIPE: self.retrain is not None,
+        }[need]
+
+
+@dataclass(frozen=True)
+class UnlearnResult:
+    """The forgotten model and the record of how it came about.
+
+    Attributes:
+        params: new weights and buffers, same names, shapes and dtypes as the problem's.
+        parameters: every value that changed the output, those of the request and those found by a search.
+        diagnostics: what explains the outcome to a reader and changed nothing.
+    """
+
+    params: Params
+    parameters: Mapping[str, Json]
+    diagnostics: Mapping[str, float | int | str] = field(default_factory=dict)
+
+
+class Method(Protocol):
+    """One unlearning method: a file in `methods/` exposes one instance of this as METHOD."""
+
+    @property
+    def name(self) -> str:
+        """Unique, lower case, the word used in requests and certificates."""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same inputs would give other weights."""
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """What the method claims; the audit may only lower it."""
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The requests it can serve."""
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What it must be given beside the weights."""
+
+    @property
+    def summary(self) -> str:
+        """One sentence for the catalogue."""
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What a user must know before choosing it."""
+
+    @property
+    def Parameters(self) -> type[Any]:
+        """A frozen dataclass with a default for every field; its JSON form is what a request may carry."""
+
+    def forget(self, problem: ForgetProblem, parameters: Any) -> UnlearnResult:
+        """Return a model that has forgotten.
+
+        Args:
+            problem: read only.
+            parameters: an instance of `self.Parameters`.
+
+        Raises:
+            UnlearningError: nothing can be returned; the error says whether trying again can help.
+        """
