@@ -108,12 +108,13 @@ def up(stack: Stack, report: Callable[[str], None]) -> None:
 
 
 def _processes(host: str, port: int) -> dict[str, tuple[str, ...]]:
-    bind = ("--host", host, "--port", str(port), "--timeout-graceful-shutdown", str(GRACEFUL_STOP_SECONDS))
+    patience = ("--timeout-graceful-shutdown", str(GRACEFUL_STOP_SECONDS))
+    listen = ("--host", host, "--port", str(port), "--no-access-log", *patience)
     return {
         "migrate": ("-m", "alembic", "-c", str(CODE_ROOT / "migrations" / "alembic.ini"), "upgrade", "head"),
         "relay": ("-m", "workers.relay"),
         "worker": ("-m", "workers"),
-        "api": ("-m", "uvicorn", "service.main:application", "--factory", *bind),
+        "api": ("-m", "uvicorn", "service.main:application", "--factory", *listen),
     }
 
 

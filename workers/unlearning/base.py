@@ -73,7 +73,7 @@ def _no_positions() -> NDArray[np.int64]:
     return np.empty(0, dtype=np.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ForgetProblem:
     """One model, what it must forget, and what preparation left ready for it.
 
@@ -149,7 +149,7 @@ class ForgetProblem:
         }[need]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UnlearnResult:
     """The forgotten model and the record of how it came about.
 

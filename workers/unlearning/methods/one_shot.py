@@ -16,7 +16,7 @@ Rules chosen here, where the paper leaves room or fails:
   class is gone, its code would have a huge gradient and spoil the second.
 - The sign and (lambda_1, lambda_2) are those with the best soft score on the codes, so no data is touched:
   the sum of p_y over remaining codes and of 1 - p_y over forgotten ones. Counting right and wrong codes
-  instead stops too early.
+  instead stops too early. Among scores that are as good as equal the smallest perturbation wins.
 - BatchNorm's running statistics stay as they are.
 """
 
@@ -39,7 +39,7 @@ COARSE_1 = tuple(10.0**exponent for exponent in range(-6, 1))
 COARSE_2 = tuple(10.0**exponent for exponent in range(-3, 6))
 REFINEMENTS = (0.5, 0.25)  # decades; the good region is often narrower than one
 SIGNS = (-1, 1)
-SCORE_TOLERANCE = 1e-6  # scores closer than this are equal, and the smaller perturbation wins
+SCORE_TOLERANCE = 1e-3  # of one code: not worth a perturbation that can be a thousand times larger
 NUM_REPORTED = 3
 
 
@@ -230,7 +230,7 @@ def search(trial: Callable[[int, float, float], Candidate], parameters: OneShotP
     """Try decades of both lambdas with both signs, then ever finer around the best.
 
     Returns:
-        Every candidate with a finite score, best first; near-equal scores by size.
+        Every candidate with a finite score, best first; those within the tolerance of the best by their size.
     """
     coarse_1 = COARSE_1 if parameters.lambda_1 is None else (parameters.lambda_1,)
     coarse_2 = COARSE_2 if parameters.lambda_2 is None else (parameters.lambda_2,)
@@ -247,6 +247,8 @@ def search(trial: Callable[[int, float, float], Candidate], parameters: OneShotP
 
 def _ranked(candidates: Iterable[Candidate]) -> list[Candidate]:
     finite = {c for c in candidates if math.isfinite(c.score)}
+    level = max((c.score for c in finite), default=0.0) - SCORE_TOLERANCE
     return sorted(
-        finite, key=lambda c: (-round(c.score / SCORE_TOLERANCE), c.size, c.sign, c.lambda_1, c.lambda_2)
+        finite,
+        key=lambda c: ((0, c.size) if c.score >= level else (1, -c.score), c.sign, c.lambda_1, c.lambda_2),
     )
