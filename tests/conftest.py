@@ -5,6 +5,8 @@ pytest_plugins = [
     "tests.fixtures.database",
     "tests.fixtures.digits",
     "tests.fixtures.stack",
+    "tests.fixtures.browser",
+    "tests.fixtures.dashboard",
     "tests.fixtures.registry",
     "tests.fixtures.forgetting",
     "tests.fixtures.api",

@@ -7,17 +7,14 @@ import time
 from pathlib import Path
 
 import httpx
-import numpy as np
-import pytest
-from PIL import Image
 from sqlalchemy import create_engine, func, make_url, select, text
 
-from lethe.client.records import class_target, samples_target
+from lethe.client.records import class_target
 from lethe.embedded.postgres import EmbeddedPostgres
 from lethe.embedded.process import free_port, running
 from lethe.embedded.valkey import EmbeddedValkey
 from service.core.db.session import transaction
-from service.core.queue.models import Job, JobState
+from service.core.queue.models import Job
 from service.core.registry.models import Version
 from service.core.requests.models import Run, RunState
 from tests.fixtures.database import migrate
@@ -173,62 +170,6 @@ def test_a_disk_that_is_full_while_publishing_delays_the_request(
     assert partials == []
     assert done.status == "completed"
     assert num_versions(stack) == 2
-
-
-def test_a_row_that_cannot_be_read_fails_the_run_under_its_pseudonym(
-    stack: Stack, trained_digits: TrainedDigits, tmp_path: Path
-) -> None:
-    folder = tmp_path / "images"
-    write_images(folder, trained_digits)
-    registration = {
-        **slow_registration(trained_digits, "pictures"),
-        "dataset": {"source": "images", "path": str(folder)},
-    }
-    stack.register(registration, trained_digits.weights)
-    (folder / "5.png").write_bytes(b"no picture any more")
-
-    request = stack.settled(stack.client.forget("pictures", samples_target(["sample-7"])))
-
-    assert (request.status, request.reason) == ("failed", "row_unreadable")
-    assert stack.client.model("pictures").served_version == 1
-    with transaction(stack.sessions) as session:
-        job = session.scalars(select(Job).where(Job.state == JobState.PARKED)).one()
-    assert job.reason is not None
-    assert "pseudonym" in job.reason and "sample-5" not in job.reason
-
-
-def write_images(folder: Path, trained_digits: TrainedDigits) -> None:
-    """Write 60 of the digits as an image folder with a manifest."""
-    folder.mkdir()
-    rows = ["sample_id,file,label,subject_id,split"]
-    positions = trained_digits.source.manifest.positions("train")[:60]
-    images = (trained_digits.source.images(positions).numpy() * 255).astype(np.uint8)
-    for index, (image, label) in enumerate(
-        zip(images, trained_digits.source.manifest.labels[positions], strict=True)
-    ):
-        Image.fromarray(image[0]).save(folder / f"{index}.png")
-        split = "train" if index < 50 else "holdout"
-        rows.append(f"sample-{index},{index}.png,{label},person-{index % 9},{split}")
-    (folder / "manifest.csv").write_text("\n".join(rows))
-
-
-@pytest.mark.parametrize(
-    ("content", "word"),
-    [(b"\x80\x04\x95 a pickle", "safetensors"), (b"", "safetensors"), (b"\x08" * 9, "safetensors")],
-)
-def test_an_upload_that_is_no_safetensors_is_refused_and_can_be_replaced(
-    stack: Stack, trained_digits: TrainedDigits, tmp_path: Path, content: bytes, word: str
-) -> None:
-    (tmp_path / "bad").write_bytes(content)
-    stack.client.register_model(trained_digits.registration("digits"))
-
-    stack.client.upload_weights("digits", tmp_path / "bad")
-    refused = stack.until(lambda: stack.client.model("digits"), lambda model: model.state == "failed")
-    stack.client.upload_weights("digits", trained_digits.weights)
-    accepted = stack.until(lambda: stack.client.model("digits"), lambda model: model.state == "ready")
-
-    assert word in refused.reason
-    assert accepted.served_version == 1
 
 
 def test_a_broker_that_is_out_delays_and_loses_nothing(

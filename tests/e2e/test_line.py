@@ -14,53 +14,53 @@ from tests.fixtures.stack import Stack
 
 
 def test_a_class_and_some_samples_are_forgotten_published_and_proven(
-    stack: Stack, trained_digits: TrainedDigits, tmp_path: Path
+    shared_stack: Stack, trained_digits: TrainedDigits, tmp_path: Path
 ) -> None:
-    client, serving = stack.client, tmp_path / "serving"
-    stack.register(trained_digits.registration("digits"), trained_digits.weights)
-    pull(client, "digits", serving)
+    client, serving = shared_stack.client, tmp_path / "serving"
+    shared_stack.register(trained_digits.registration("line"), trained_digits.weights)
+    pull(client, "line", serving)
 
-    by_class = stack.settled(client.forget("digits", class_target([3]), method="one_shot"))
-    by_sample = stack.settled(
-        client.forget("digits", samples_target(trained_digits.sample_ids(20)), method="ssd")
+    by_class = shared_stack.settled(client.forget("line", class_target([3]), method="one_shot"))
+    by_sample = shared_stack.settled(
+        client.forget("line", samples_target(trained_digits.sample_ids(20)), method="ssd")
     )
 
     assert (by_class.status, by_sample.status) == ("completed", "completed")
     assert by_class.run is not None and by_sample.run is not None
     assert (by_class.run["version"], by_sample.run["version"]) == (2, 3)
     assert by_class.audit is not None and by_class.audit["verdict"] == "pass"
-    pulled = pull(client, "digits", serving)
+    pulled = pull(client, "line", serving)
     assert pulled is not None and pulled.version.version == 3
     for old in (1, 2):
-        with pytest.raises(LetheApiError) as gone, client.file("digits", old, "model.safetensors"):
+        with pytest.raises(LetheApiError) as gone, client.file("line", old, "model.safetensors"):
             pass
         assert gone.value.status == httpx.codes.GONE
-    assert client.model("digits").revocation_floor == 3
-    stack.until(
-        lambda: [one.state for one in client.versions("digits")],  # type: ignore[attr-defined]
+    assert client.model("line").revocation_floor == 3
+    shared_stack.until(
+        lambda: [one.state for one in client.versions("line")],  # type: ignore[attr-defined]
         lambda states: states == ["published", "purged", "purged"],
     )
     for request in (by_class, by_sample):
-        stack.until(lambda request=request: _proof(stack, request.id), bool)
+        shared_stack.until(lambda request=request: _proof(shared_stack, request.id), bool)
         collect(client, request.id, tmp_path / request.id)
         findings = verify_bundle(tmp_path / request.id)
         assert findings and all(finding.ok for finding in findings), findings
 
 
 def test_waiting_requests_share_one_run_and_get_a_certificate_each(
-    stack: Stack, trained_digits: TrainedDigits
+    shared_stack: Stack, trained_digits: TrainedDigits
 ) -> None:
-    client = stack.client
-    stack.register(trained_digits.registration("digits"), trained_digits.weights)
-    stack.stop("worker")
+    client = shared_stack.client
+    shared_stack.register(trained_digits.registration("waiting"), trained_digits.weights)
+    shared_stack.stop("worker")
     waiting = [
-        client.forget("digits", class_target([1])),
-        client.forget("digits", class_target([7])),
-        client.forget("digits", samples_target(trained_digits.sample_ids(5, skip=40))),
+        client.forget("waiting", class_target([1])),
+        client.forget("waiting", class_target([7])),
+        client.forget("waiting", samples_target(trained_digits.sample_ids(5, skip=40))),
     ]
 
-    stack.start("worker")
-    done = [stack.settled(request) for request in waiting]
+    shared_stack.start("worker")
+    done = [shared_stack.settled(request) for request in waiting]
 
     assert [request.status for request in done] == ["completed"] * 3
     assert {request.run["version"] for request in done if request.run} == {2}
@@ -68,13 +68,13 @@ def test_waiting_requests_share_one_run_and_get_a_certificate_each(
 
 
 def test_what_was_forgotten_before_completes_at_once_and_names_the_run(
-    stack: Stack, trained_digits: TrainedDigits
+    shared_stack: Stack, trained_digits: TrainedDigits
 ) -> None:
-    client = stack.client
-    stack.register(trained_digits.registration("digits"), trained_digits.weights)
-    first = stack.settled(client.forget("digits", class_target([4])))
+    client = shared_stack.client
+    shared_stack.register(trained_digits.registration("again"), trained_digits.weights)
+    first = shared_stack.settled(client.forget("again", class_target([4])))
 
-    again = client.forget("digits", class_target([4]))
+    again = client.forget("again", class_target([4]))
 
     assert (again.status, again.reason) == ("completed", "already_forgotten")
     assert first.run is not None and again.run is not None
@@ -83,25 +83,27 @@ def test_what_was_forgotten_before_completes_at_once_and_names_the_run(
 
 @pytest.mark.parametrize("method", ["lying_mask", "lying_noop"])
 def test_a_method_that_lies_is_refused_and_a_person_is_asked(
-    stack: Stack, trained_digits: TrainedDigits, method: str
+    shared_stack: Stack, trained_digits: TrainedDigits, method: str
 ) -> None:
-    client = stack.client
-    stack.register(trained_digits.registration("digits", class_ladder=[method]), trained_digits.weights)
+    client = shared_stack.client
+    shared_stack.register(
+        trained_digits.registration(f"liar-{method}", class_ladder=[method]), trained_digits.weights
+    )
 
-    request = stack.settled(client.forget("digits", class_target([2])))
+    request = shared_stack.settled(client.forget(f"liar-{method}", class_target([2])))
 
     assert (request.status, request.reason) == ("needs_review", "audit_refused")
     assert request.audit is not None and request.audit["verdict"] != "pass"
-    assert client.model("digits").served_version == 1
+    assert client.model(name).served_version == 1
 
 
-def test_a_refused_rung_leads_to_the_next(stack: Stack, trained_digits: TrainedDigits) -> None:
-    client = stack.client
-    stack.register(
-        trained_digits.registration("digits", class_ladder=["lying_noop", "retrain"]), trained_digits.weights
+def test_a_refused_rung_leads_to_the_next(shared_stack: Stack, trained_digits: TrainedDigits) -> None:
+    client = shared_stack.client
+    shared_stack.register(
+        trained_digits.registration("rungs", class_ladder=["lying_noop", "retrain"]), trained_digits.weights
     )
 
-    request = stack.settled(client.forget("digits", class_target([2])))
+    request = shared_stack.settled(client.forget("rungs", class_target([2])))
 
     assert request.status == "completed"
     assert request.run is not None

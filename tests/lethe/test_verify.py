@@ -367,6 +367,13 @@ def test_certificate_under_anothers_digest_kind_is_refused(tmp_path):
     assert faults(tmp_path).keys() == {"certificates/first.dsse.json"}
 
 
+def test_entry_with_a_digest_of_another_type_records_nothing(tmp_path):
+    write_log(tmp_path, [entries.entry_bytes("request.completed", START, {"certificate_sha256": ["ab"]})])
+    write(tmp_path / "certificates/first.dsse.json", certificate_bytes("first"))
+
+    assert faults(tmp_path).keys() == {"certificates/first.dsse.json"}
+
+
 def test_certificate_without_a_proof_is_found_in_the_log(folder):
     shutil.rmtree(folder / "proofs")
 
@@ -404,6 +411,14 @@ def test_oversized_file_is_not_read(folder):
     write(folder / "proofs/first.tlog-proof", bytes(2_000_000))
 
     assert "at most" in faults(folder)["proofs/first.tlog-proof"]
+
+
+def test_file_that_cannot_be_read_is_a_finding_like_any_other(folder):
+    path = folder / "proofs/first.tlog-proof"
+    path.unlink()
+    path.symlink_to("/proc/self/mem")  # a file by all appearances whose reading fails
+
+    assert "cannot be read" in faults(folder)["proofs/first.tlog-proof"]
 
 
 def test_folder_in_place_of_a_file_is_missing(folder):

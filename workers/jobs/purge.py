@@ -17,7 +17,7 @@ log = logging.get(__name__)
 
 
 def purge(context: Context, lease: Lease, pulse: Pulse) -> None:
-    """Delete first, then record: a purge that was cut short is done again, a receipt is never early.
+    """Delete, then record, under one fence: what was cut short is done again, a receipt is never early.
 
     Candidates that no version came to need (a refused rung's weights) go with them.
 
@@ -26,31 +26,19 @@ def purge(context: Context, lease: Lease, pulse: Pulse) -> None:
         errors.Unavailable: The store or the database is out.
     """
     with transaction(context.sessions) as session:
-        queue.fence(session, lease)
+        queue.fence(session, lease)  # held to the end: what is living cannot change while files go
         model = session.get_one(Model, lease.model_id)
-        space = model.space
         living = registry.live_digests(session, model.id)
-        withdrawn = {
-            version.number: [(file.name, file.sha256) for file in registry.files_of(session, version.id)]
-            for version in registry.withdrawn_versions(session, model.id)
-        }
-    receipts = {
-        number: [
-            (name, sha256, context.store.delete(space, sha256))
-            for name, sha256 in files
-            if sha256 not in living
-        ]
-        for number, files in withdrawn.items()
-    }
-    pulse.check()
-    for sha256 in set(context.store.digests(space)) - living:
-        context.store.delete(space, sha256)
-    context.store.sweep_partials(space, time.time() - ABANDONED_SECONDS)
-    with transaction(context.sessions) as session:
-        queue.fence(session, lease)
-        model = session.get_one(Model, lease.model_id)
-        for number, purged in receipts.items():
-            version = registry.version_numbered(session, model.id, number)
+        versions = registry.withdrawn_versions(session, model.id)
+        for version in versions:
+            purged = [
+                (file.name, file.sha256, context.store.delete(model.space, file.sha256))
+                for file in registry.files_of(session, version.id)
+                if file.sha256 not in living
+            ]
             service.record_purge(session, model, version, purged)
+        for sha256 in set(context.store.digests(model.space)) - living:
+            context.store.delete(model.space, sha256)
+        context.store.sweep_partials(model.space, time.time() - ABANDONED_SECONDS)
         queue.finish(session, lease)
-    log.info("model.purged", model=str(lease.model_id), versions=sorted(receipts))
+    log.info("model.purged", model=str(lease.model_id), versions=[version.number for version in versions])

@@ -70,7 +70,6 @@ def prepare(
     *,
     excluded: NDArray[np.int64] | None = None,
     classes: Collection[int] | None = None,
-    renewed: Collection[int] | None = None,
     progress: Progress | None = None,
 ) -> Prepared:
     """Prepare a version of a model for deletion requests; runs on the device of `params`.
@@ -82,8 +81,6 @@ def prepare(
         recipe: how it was trained; says whether codes were mixed in, and which.
         excluded: positions that this version has forgotten; nothing is kept of them.
         classes: the classes that this version still knows; all of the data set's if None.
-        renewed: those of them whose Fishers are taken, for a version that keeps its base's for the others;
-            all if None.
         progress: called with the share done; may raise to cancel.
 
     Raises:
@@ -95,19 +92,18 @@ def prepare(
     model = build()
     params = conform(model, params)
     known = set(range(source.manifest.num_classes) if classes is None else classes)
-    taken = known if renewed is None else known.intersection(renewed)
-    learned = _of_classes(training.remaining(source, "train", excluded), taken)
+    learned = _of_classes(training.remaining(source, "train", excluded), known)
     holdout = _of_classes(training.remaining(source, "holdout", excluded), known)
 
     codes = training.draw_recipe_codes(source, recipe)
     code_set = None if codes is None else _of_classes(_as_samples(codes), known)
     by_class = _fishers(model, params, learned, source, progress)
-    by_code = None if code_set is None else _fishers(model, params, _of_classes(code_set, taken), source)
+    by_code = None if code_set is None else _fishers(model, params, code_set, source)
     return Prepared(
         codes=codes,
         code_fishers={} if by_code is None else by_code.fishers,
         class_fishers=by_class.fishers,
-        class_counts={label: by_class.counts[label] for label in sorted(taken)},
+        class_counts={label: by_class.counts[label] for label in sorted(known)},
         baseline=_baseline(model, params, holdout, code_set),
         loose=by_class.loose,
     )

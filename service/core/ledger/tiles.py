@@ -169,7 +169,7 @@ def parse_bundle(data: bytes) -> tuple[bytes, ...]:
     while position < len(data):
         start = position + 2
         position = start + int.from_bytes(data[position:start], "big")
-        if start > len(data) or position > len(data):
+        if position > len(data):
             raise errors.MalformedTile(
                 f"expected entry {len(entries)} of the bundle to be whole, got its beginning"
             )

@@ -188,6 +188,7 @@ def give_back(session: Session, lease: Lease, reason: str) -> None:
         state=JobState.READY,
         lease_until=None,
         not_before=clock.now() + timedelta(seconds=RETRY_SECONDS * 2 ** min(lease.attempts, 6)),
+        rung_at=None,
         reason=reason[:500],
     )
 
@@ -206,7 +207,7 @@ def expired(session: Session, limit: int = 100) -> Sequence[Lease]:
 
 def take_away(session: Session, lease: Lease, reason: str) -> None:
     """Return an expired job to the ready ones; its old owner is fenced from here on."""
-    _end(session, lease, state=JobState.READY, lease_until=None, reason=reason[:500])
+    _end(session, lease, state=JobState.READY, lease_until=None, rung_at=None, reason=reason[:500])
 
 
 def to_ring(session: Session, quiet_since: datetime, limit: int = 200) -> Sequence[uuid.UUID]:

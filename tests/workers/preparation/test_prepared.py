@@ -88,23 +88,6 @@ def test_the_forgotten_leave_no_trace(state):
     assert set(prepared.baseline.accuracy_by_class) == {0}
 
 
-def test_only_the_renewed_classes_have_their_fishers_taken(state):
-    prepared = prepare(build, state, toy(), RECIPE, classes=[0, 1, 2], renewed=[1])
-
-    assert set(prepared.class_fishers) == set(prepared.code_fishers) == {1}
-    assert set(prepared.class_counts) == {1}
-    assert set(prepared.baseline.accuracy_by_class) == {0, 1}
-
-
-def test_nothing_renewed_reads_no_training_sample(state):
-    seen = set()
-
-    prepared = prepare(build, state, toy(seen), RECIPE, renewed=[])
-
-    assert prepared.class_fishers == {} and prepared.class_counts == {}
-    assert seen.isdisjoint(toy().manifest.positions("train").tolist())
-
-
 def test_preparation_does_not_change_the_parameters(state):
     before = {name: tensor.clone() for name, tensor in state.items()}
 

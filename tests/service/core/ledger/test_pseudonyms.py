@@ -44,6 +44,18 @@ def test_sample_subject_and_request_never_meet():
     assert len({named.sample("d", "x"), named.subject("d", "x"), named.request("x")}) == 3
 
 
+def test_two_requests_have_two_pseudonyms():
+    assert pseudonymiser().request("one") != pseudonymiser().request("two")
+
+
+@pytest.mark.parametrize("name", ["request", "sample", "subject"])
+def test_lone_surrogate_is_refused_wherever_it_comes(name):
+    arguments = ("\ud800",) if name == "request" else ("digits", "\ud800")
+
+    with pytest.raises(errors.PseudonymError):
+        getattr(pseudonymiser(), name)(*arguments)
+
+
 def test_another_key_gives_another_pseudonym():
     assert pseudonymiser().request("r") != pseudonymiser(bytes(32)).request("r")
 

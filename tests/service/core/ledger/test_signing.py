@@ -55,6 +55,14 @@ def test_vkey_of_another_length_or_type_is_refused_even_with_a_fitting_id(vkey):
 def test_name_that_a_signature_line_could_not_carry_is_refused(name):
     with pytest.raises(errors.MalformedKey):
         signing.Signer(name, Ed25519PrivateKey.generate())
+    with pytest.raises(errors.MalformedKey):
+        signing.Verifier(name, bytes(32))
+
+
+@pytest.mark.parametrize("num_bytes", [0, 31, 33])
+def test_public_key_of_another_length_is_refused(num_bytes):
+    with pytest.raises(errors.MalformedKey, match=str(num_bytes)):
+        signing.Verifier("log.example", bytes(num_bytes))
 
 
 def test_signature_holds_for_its_message_alone():

@@ -45,6 +45,7 @@ def test_every_address_survives_its_path(level, index, width):
         "tile/0/000.p/0",
         "tile/0/000.p/01",
         "tile/0/000.p/256",
+        "tile/0/000.p/257",
         "tile/0/000.p/",
         "tile/0/000.p/1\n",
         "/tile/0/000",
