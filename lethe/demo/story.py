@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from rich.console import Console
@@ -114,8 +115,13 @@ def forget(
         request = client.follow(request.id, show)
     if request.status != "completed":
         raise LetheError(f"The request is {request.status} ({request.reason}), not completed.")
+    run, audit = request.run or {}, request.audit or {}
+    console.print(
+        f"{run.get('method')} did it on attempt {run.get('attempts')}; "
+        f"audit: {audit.get('verdict')}; guarantee: {run.get('guarantee')}",
+        highlight=False,
+    )
     try:
-        client.version(name, base)
         with client.file(name, base, "model.safetensors"):
             pass
     except LetheApiError as error:
@@ -137,7 +143,7 @@ def fetch(client: LetheClient, name: str, folder: Path, console: Console) -> Par
 def check_evidence(client: LetheClient, request: ForgetRequest, folder: Path, console: Console) -> None:
     """Collect a request's evidence and verify it as a stranger would, from the files alone."""
     collect(client, request.id, folder)
-    findings = verify_bundle(folder)
+    findings = verify_bundle(folder, key=client.log_vkey())
     for finding in findings:
         console.print(f"{'ok ' if finding.ok else 'BAD'} {finding.what}: {finding.detail}", highlight=False)
     if not all(finding.ok for finding in findings):
@@ -157,8 +163,9 @@ def retrained(source: DatasetSource, targets: tuple[scores.Target, ...], console
 def table_of(rows: list[tuple[str, dict[str, Scores]]], requests: list[ForgetRequest]) -> Table:
     """Return the demo's result."""
     table = Table(title="what was forgotten, and what it cost")
-    for column in ("request", "model", "retained %", "forgotten %", "membership attack (AUC)"):
-        table.add_column(column, justify="left" if column in ("request", "model") else "right")
+    for column in ("request", "model", "kept %", "forgotten %", "attack (AUC)"):
+        justify: Literal["left", "right"] = "left" if column in ("request", "model") else "right"
+        table.add_column(column, justify=justify, no_wrap=True)
     for (title, by_model), request in zip(rows, requests, strict=True):
         method = (request.run or {}).get("method", "")
         for model, one in by_model.items():

@@ -14,7 +14,7 @@ from lethe.embedded.postgres import EmbeddedPostgres
 from lethe.embedded.process import free_port, running
 from lethe.embedded.valkey import EmbeddedValkey
 from service.core.db.session import transaction
-from service.core.queue.models import Job
+from service.core.queue.models import Job, JobState
 from service.core.registry.models import Version
 from service.core.requests.models import Run, RunState
 from tests.fixtures.database import migrate
@@ -26,7 +26,7 @@ SLOW = {"class_ladder": ["retrain"], "samples_ladder": ["retrain"]}
 
 
 def slow_registration(trained_digits: TrainedDigits, name: str) -> dict[str, object]:
-    return {**trained_digits.registration(name, **SLOW), "training": {**RECIPE.to_json(), "epochs": 120}}
+    return {**trained_digits.registration(name, **SLOW), "training": {**RECIPE.to_json(), "epochs": 40}}
 
 
 def is_forgetting(stack: Stack) -> bool:
@@ -44,12 +44,12 @@ def test_a_worker_killed_in_mid_run_costs_two_leases_and_publishes_once(
     stack: Stack, trained_digits: TrainedDigits
 ) -> None:
     stack.register(slow_registration(trained_digits, "digits"), trained_digits.weights)
-    request = stack.client.forget("digits", class_target([3]))
-    stack.until(lambda: is_forgetting(stack), bool)
     stack.start("worker-two")
     stack.until(lambda: stack.log("worker-two"), lambda log: " ready." in log)
+    request = stack.client.forget("digits", class_target([3]))
+    stack.until(lambda: is_forgetting(stack), bool)
 
-    stack.kill("worker")
+    stack.kill(owner_of_the_run(stack))
     killed_at = time.monotonic()
     stack.until(lambda: claims(stack), lambda attempts: attempts == 2)
     reclaimed_after = time.monotonic() - killed_at
@@ -61,6 +61,14 @@ def test_a_worker_killed_in_mid_run_costs_two_leases_and_publishes_once(
     with transaction(stack.sessions) as session:
         states = session.scalars(select(Run.state).order_by(Run.id)).all()
     assert states == [RunState.BROKEN, RunState.PUBLISHED]
+
+
+def owner_of_the_run(stack: Stack) -> str:
+    """Return the name of the worker that holds the running job."""
+    with transaction(stack.sessions) as session:
+        owner = session.scalars(select(Job.owner).where(Job.state == JobState.RUNNING)).one()
+    assert owner is not None
+    return next(name for name, (_, process) in stack.processes.items() if owner.endswith(f":{process.pid}"))
 
 
 def claims(stack: Stack) -> int:

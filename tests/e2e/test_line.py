@@ -85,12 +85,10 @@ def test_what_was_forgotten_before_completes_at_once_and_names_the_run(
 def test_a_method_that_lies_is_refused_and_a_person_is_asked(
     shared_stack: Stack, trained_digits: TrainedDigits, method: str
 ) -> None:
-    client = shared_stack.client
-    shared_stack.register(
-        trained_digits.registration(f"liar-{method}", class_ladder=[method]), trained_digits.weights
-    )
+    client, name = shared_stack.client, f"liar-{method}"
+    shared_stack.register(trained_digits.registration(name, class_ladder=[method]), trained_digits.weights)
 
-    request = shared_stack.settled(client.forget(f"liar-{method}", class_target([2])))
+    request = shared_stack.settled(client.forget(name, class_target([2])))
 
     assert (request.status, request.reason) == ("needs_review", "audit_refused")
     assert request.audit is not None and request.audit["verdict"] != "pass"
