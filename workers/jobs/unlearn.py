@@ -25,7 +25,7 @@ from workers.jobs.context import Context, files_of, spec_of
 from workers.jobs.prepare import named
 from workers.jobs.progress import Reporter
 
-PASS = "pass"  # noqa: S105 - a verdict, no password
+ACCEPTED = "pass"
 STRENGTH = ("exact", "certified", "approximate", "suppressed")
 """Guarantees, strongest first; a run of several steps may claim the weakest of theirs."""
 
@@ -112,7 +112,7 @@ def _climb(context: Context, lease: Lease, pulse: Pulse, work: Workpiece) -> Can
         with transaction(context.sessions) as session:
             runs.note_audit(session, lease, run_id, report)
         log.info("run.audited", run=str(run_id), verdict=report["verdict"], guarantee=report["guarantee"])
-        if report["verdict"] == PASS:
+        if report["verdict"] == ACCEPTED:
             return Candidate(rung, unlearned, report["guarantee"])
     return None
 
