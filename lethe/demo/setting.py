@@ -32,12 +32,15 @@ POLICY = {
 """Retraining this model takes seconds, so by default it would come first; the demo shows other methods."""
 
 
-def registration() -> dict[str, Any]:
-    """Return what the demo tells Lethe of its model."""
+def registration(name: str) -> dict[str, Any]:
+    """Return what the demo tells Lethe of its model.
+
+    The data bear the model's name: under one they had before, an earlier demo's tombstones would bar samples.
+    """
     return {
-        "name": MODEL,
+        "name": name,
         "architecture": {"factory": FACTORY, "arguments": ARGUMENTS},
-        "dataset": DATASET,
+        "dataset": {**DATASET, "name": name},
         "training": RECIPE.to_json(),
         "policy": POLICY,
     }

@@ -96,7 +96,7 @@ def lethe_up(folder: Path, console: Console) -> Iterator[LetheClient]:
 
 def publish(client: LetheClient, name: str, weights: Path, console: Console) -> None:
     """Register the model over HTTP, upload its weights and wait until version 1 is served."""
-    client.register_model({**setting.registration(), "name": name})
+    client.register_model(setting.registration(name))
     client.upload_weights(name, weights)
     while (model := client.model(name)).state == "preparing":
         time.sleep(POLL_SECONDS)

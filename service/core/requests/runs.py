@@ -38,7 +38,8 @@ class Assignment:
         classes: Labels to forget, ascending.
         positions: Manifest positions to forget, ascending.
         forgotten_classes: Labels forgotten by earlier runs.
-        forgotten_positions: Positions forgotten by earlier runs, or barred by the re-admission guard.
+        forgotten_positions: Positions forgotten by earlier runs, or barred by the re-admission guard. One that
+            is barred and asked for stands in `positions`: this model has learned it and must forget it.
         class_method: Method asked for by class requests, or `auto`.
         samples_method: Method asked for by sample and subject requests, or `auto`.
     """
@@ -102,13 +103,14 @@ def take(session: Session, lease: Lease) -> Assignment | None:
     for request in served:
         request.run_id = run.id
         lifecycle.move(session, request, Status.RUNNING, run=str(run.id), base_version=run.base_version)
-    barred = lineage.buried_elsewhere(session, model.dataset_id, model.id)
+    asked = {place for one in served for place in one.positions or ()} - forgotten
+    barred = set(lineage.buried_elsewhere(session, model.dataset_id, model.id)) - asked
     return Assignment(
         run_id=run.id,
         base_version=run.base_version,
         seed=run.seed,
         classes=tuple(sorted({label for one in served for label in one.classes} - forgotten_classes.keys())),
-        positions=tuple(sorted({place for one in served for place in one.positions or ()} - forgotten)),
+        positions=tuple(sorted(asked)),
         forgotten_classes=tuple(sorted(forgotten_classes)),
         forgotten_positions=tuple(sorted(forgotten.union(barred))),
         class_method=_method_asked(served, is_class=True),

@@ -65,6 +65,18 @@ class TestTake:
 
         assert (assignment.positions, assignment.forgotten_positions) == ((4,), (1,))
 
+    def test_a_barred_sample_that_this_model_is_asked_to_forget_is_forgotten_in_it_too(
+        self, kernel: Kernel, digits: ReadyModel, make_ready: MakeReady
+    ) -> None:
+        kernel.ask_samples(digits, 1, 4)
+        kernel.serve(digits)
+        twin = make_ready("twin")
+        kernel.ask_samples(twin, 4)
+
+        _, assignment = kernel.begin(twin)
+
+        assert (assignment.positions, assignment.forgotten_positions) == ((4,), (1,))
+
     def test_request_forgotten_while_it_waited_completes_without_a_run_of_its_own(
         self, kernel: Kernel, digits: ReadyModel
     ) -> None:
