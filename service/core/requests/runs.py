@@ -38,8 +38,8 @@ class Assignment:
         classes: Labels to forget, ascending.
         positions: Manifest positions to forget, ascending.
         forgotten_classes: Labels forgotten by earlier runs.
-        forgotten_positions: Positions forgotten by earlier runs, or barred by the re-admission guard. One that
-            is barred and asked for stands in `positions`: this model has learned it and must forget it.
+        forgotten_positions: Positions forgotten by earlier runs, or barred by the re-admission guard. One
+            that is barred and asked for stands in `positions`: this model must forget it too.
         class_method: Method asked for by class requests, or `auto`.
         samples_method: Method asked for by sample and subject requests, or `auto`.
     """
