@@ -84,12 +84,9 @@ def test_a_row_that_cannot_be_read_fails_the_run_under_its_pseudonym(
     assert (request.status, request.reason) == ("failed", "row_unreadable")
     assert shared_stack.client.model("torn").served_version == 1
     with transaction(shared_stack.sessions) as session:
-        parked = session.scalars(
-            select(Job)
-            .where(Job.state == JobState.PARKED, Job.kind == JobKind.UNLEARN)
-            .order_by(Job.position.desc())
-        )
-        reason = parked.first().reason  # type: ignore[union-attr]
+        is_parked_run = (Job.state == JobState.PARKED, Job.kind == JobKind.UNLEARN)
+        reason = session.scalars(select(Job.reason).where(*is_parked_run)).one()
+    assert reason is not None
     assert "pseudonym" in reason and "sample-5" not in reason and "5.png" not in reason
 
 

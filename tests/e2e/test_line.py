@@ -37,7 +37,7 @@ def test_a_class_and_some_samples_are_forgotten_published_and_proven(
         assert gone.value.status == httpx.codes.GONE
     assert client.model("line").revocation_floor == 3
     shared_stack.until(
-        lambda: [one.state for one in client.versions("line")],  # type: ignore[attr-defined]
+        lambda: [one.state for one in client.versions("line")],
         lambda states: states == ["published", "purged", "purged"],
     )
     for request in (by_class, by_sample):
