@@ -94,9 +94,8 @@ def problem_of(source: DatasetSource, params: Params, made: Prepared, label: int
         retain=SampleSet(source, np.setdiff1d(train_rows, forget.positions)),
         tuning=SampleSet(source, holdout[0::2]),
         codes=made.codes,
-        code_fishers=made.code_fishers,
-        class_fishers=made.class_fishers,
-        class_counts=made.class_counts,
+        code_information=made.code_information,
+        class_information=made.class_information,
         seed=seed,
     )
 

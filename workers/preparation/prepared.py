@@ -16,6 +16,7 @@ from workers.numerics import fisher, metrics
 from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.base import DatasetSource, Manifest, ReaderSource
 from workers.numerics.fisher import ClassFishers
+from workers.numerics.information import ClassInformation
 from workers.numerics.params import Params, conform
 from workers.preparation import training
 from workers.preparation.recipe import TrainingRecipe
@@ -60,6 +61,17 @@ class Prepared:
     class_counts: dict[int, int]
     baseline: Baseline
     loose: tuple[str, ...]
+
+    @property
+    def class_information(self) -> ClassInformation:
+        """The Fishers of the classes, with their counts."""
+        return ClassInformation.of_means(self.class_fishers, self.class_counts)
+
+    @property
+    def code_information(self) -> ClassInformation | None:
+        """The Fishers of the codes, one a class; None without codes."""
+        ones = dict.fromkeys(self.code_fishers, 1)
+        return ClassInformation.of_means(self.code_fishers, ones) if ones else None
 
 
 def prepare(

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from workers.numerics.batches import SampleSet
+from workers.numerics.information import ClassInformation
 from workers.numerics.params import Params
 from workers.unlearning.errors import MissingNeedError
 
@@ -89,9 +90,11 @@ class ForgetProblem:
         forgotten_classes: classes forgotten earlier.
         forgotten: manifest positions forgotten earlier, int64.
         codes: [num_classes, C, H, W] mnemonic codes, if the model was trained with them.
-        code_fishers: per class, squared gradient of its code's loss at the registered weights.
-        class_fishers: per class, mean over its training samples of the squared per-sample gradient.
-        class_counts: per class, how many samples that mean was taken over.
+        code_information: squared gradients of the codes' losses, at the weights as they were trained; of the
+            classes not forgotten earlier.
+        class_information: squared per-sample gradients of the training samples by class, of the classes not
+            forgotten earlier. For a class request they may be those of an earlier version's weights; for a
+            samples request they are those of `params`.
         retrain: trains from scratch without the given manifest positions.
         recipe: how the model was trained, as JSON.
         seed: where all randomness of this run starts.
@@ -110,9 +113,8 @@ class ForgetProblem:
     forgotten_classes: tuple[int, ...] = ()
     forgotten: NDArray[np.int64] = field(default_factory=_no_positions)
     codes: Tensor | None = None
-    code_fishers: Mapping[int, Params] = field(default_factory=dict)
-    class_fishers: Mapping[int, Params] = field(default_factory=dict)
-    class_counts: Mapping[int, int] = field(default_factory=dict)
+    code_information: ClassInformation | None = None
+    class_information: ClassInformation | None = None
     retrain: Callable[[NDArray[np.int64]], Params] | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -139,9 +141,10 @@ class ForgetProblem:
 
     def _has(self, need: Need) -> bool:
         alive = {*range(self.num_classes)} - {*self.forgotten_classes}
+        by_code = self.code_information.counts.keys() if self.code_information else set()
         return {
-            Need.CODES: self.codes is not None and alive <= self.code_fishers.keys(),
-            Need.CLASS_FISHERS: bool(self.class_fishers),
+            Need.CODES: self.codes is not None and alive <= by_code,
+            Need.CLASS_FISHERS: self.class_information is not None,
             Need.FORGET_SET: len(self.forget) > 0,
             Need.RETAIN_SET: len(self.retain) > 0,
             Need.TUNING_SET: len(self.tuning) > 0,

@@ -53,15 +53,12 @@ def test_the_result_is_finite_and_of_the_same_names_shapes_and_dtypes(name, kind
 @every_method_and_kind
 def test_the_inputs_are_never_changed(name, kind):
     given = problem(kind, "batch norm")
-    copies = [
-        {key: tensor.clone() for key, tensor in tensors.items()}
-        for tensors in (given.params, *given.code_fishers.values(), *given.class_fishers.values())
-    ]
+    copies = [{key: tensor.clone() for key, tensor in tensors.items()} for tensors in everything_of(given)]
     codes = given.codes.clone()
 
     run.forget(METHODS[name], given)
 
-    originals = (given.params, *given.code_fishers.values(), *given.class_fishers.values())
+    originals = everything_of(given)
     assert all(same(copy, original) for copy, original in zip(copies, originals, strict=True))
     assert torch.equal(codes, given.codes)
 
@@ -114,3 +111,13 @@ def test_batch_norm_statistics_are_kept_unless_the_model_is_trained_anew(name, k
     is_kept = all(torch.equal(given.params[key], result.params[key]) for key in statistics)
     assert statistics
     assert is_kept == (METHODS[name].guarantee is not Guarantee.EXACT)
+
+
+def everything_of(given):
+    """Return the weights and all that is known of the classes, live."""
+    by_class, by_code = given.class_information, given.code_information
+    return (
+        given.params,
+        *(by_class.fetch(label) for label in by_class.counts),
+        *(by_code.fetch(label) for label in by_code.counts),
+    )

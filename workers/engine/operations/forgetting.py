@@ -9,6 +9,7 @@ from workers.engine.messages import Step, StepReport, Unlearn, UnlearnReply
 from workers.engine.operations.target import At, Positions, positions_array, rows_of, training_rows_of
 from workers.engine.workbench import WEIGHTS, Workbench
 from workers.numerics.batches import SampleSet
+from workers.numerics.information import ClassInformation
 from workers.numerics.params import Params
 from workers.preparation import training
 from workers.unlearning import parameters, registry, run
@@ -67,6 +68,7 @@ def _problem(
         )
         return bench.placed(trained.params)
 
+    by_code = bench.fishers(call.base, "code_fisher")
     return ForgetProblem(
         build=bench.build,
         params=params,
@@ -79,12 +81,17 @@ def _problem(
         forgotten_classes=forgotten_classes,
         forgotten=forgotten,
         codes=bench.codes(call.base),
-        code_fishers=bench.fishers(call.base, "code_fisher"),
-        class_fishers=bench.fishers(call.base, "class_fisher"),
-        class_counts=bench.class_counts(call.base),
+        code_information=_information(by_code, dict.fromkeys(by_code, 1)),
+        class_information=_information(
+            bench.fishers(call.base, "class_fisher"), bench.class_counts(call.base)
+        ),
         retrain=retrain,
         recipe=bench.recipe.to_json(),
         seed=call.seed,
         device=bench.device,
         progress=progress,
     )
+
+
+def _information(means: Mapping[int, Params], counts: Mapping[int, int]) -> ClassInformation | None:
+    return ClassInformation.of_means(means, counts) if means else None

@@ -22,13 +22,14 @@ Rules chosen here, where the paper leaves room or fails:
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from workers.numerics import calling
+from workers.numerics.information import ClassInformation
 from workers.numerics.params import Params
 from workers.unlearning.base import ForgetProblem, Guarantee, Json, Kind, Need, UnlearnResult
 from workers.unlearning.errors import IneffectiveError
@@ -152,7 +153,7 @@ class OneShot:
             IneffectiveError: every perturbation made the outputs non-finite.
         """
         problem.require(Need.CODES)
-        assert problem.codes is not None
+        assert problem.codes is not None and problem.code_information is not None
         model = problem.build()
         codes = problem.codes.to(calling.device_of(problem.params))
         gone = [*problem.forgotten_classes]
@@ -162,7 +163,7 @@ class OneShot:
 
         for done, forgotten in enumerate(sorted(problem.classes), start=1):
             gone.append(forgotten)
-            amplitudes = amplitudes_of(problem.code_fishers, forgotten, problem.remaining_classes)
+            amplitudes = amplitudes_of(problem.code_information, forgotten, problem.classes)
             trial = CodeTrial(model, params, amplitudes, codes, problem.remaining_classes, tuple(gone))
             ranked = search(trial, parameters)
             if not ranked:
@@ -192,15 +193,23 @@ METHOD = OneShot()
 
 
 def amplitudes_of(
-    code_fishers: Mapping[int, Params], forgotten: int, remaining: Sequence[int]
+    information: ClassInformation, forgotten: int, leaving: Collection[int]
 ) -> dict[str, Amplitude]:
-    """Return Equation 6 in log space for each parameter tensor: one forgotten class against the remaining."""
+    """Return Equation 6 in log space for each parameter tensor: one forgotten class against the remaining.
+
+    Args:
+        information: of the codes of the classes known before this request.
+        forgotten: the class.
+        leaving: all classes that this request forgets.
+    """
+    remaining = information.without(leaving)
+    num_remaining = len(information.counts) - len(leaving)
     amplitudes = {}
-    for name, forgotten_fisher in code_fishers[forgotten].items():
-        remaining_fisher = torch.stack([code_fishers[c][name] for c in remaining]).mean(0)
-        log_eta = torch.log(forgotten_fisher + FISHER_FLOOR) - torch.log(remaining_fisher + FISHER_FLOOR)
+    for name, own in information.fetch(forgotten).items():
+        others = remaining[name] / num_remaining
+        log_eta = torch.log(own.double() + FISHER_FLOOR) - torch.log(others + FISHER_FLOOR)
         log_peak = log_eta.max()
-        amplitudes[name] = Amplitude(torch.exp(log_eta - log_peak), float(log_peak))
+        amplitudes[name] = Amplitude(torch.exp(log_eta - log_peak).to(own.dtype), float(log_peak))
     return amplitudes
 
 

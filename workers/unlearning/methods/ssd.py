@@ -117,25 +117,22 @@ class Shares:
     fraction: float
 
     @classmethod
-    def of(
-        cls, forget: Params, num_forget: int, others: Mapping[int, Params], counts: Mapping[int, int]
-    ) -> "Shares":
-        """Relate the forget set's mean Fisher to the class Fishers of the data it is part of.
+    def of(cls, forget: Params, num_forget: int, whole: Params, num_samples: int) -> "Shares":
+        """Relate the forget set's mean Fisher to the information of the data it is part of.
 
         Args:
             forget: I_f, mean over the forget set.
             num_forget: n_f.
-            others: class -> mean Fisher, over classes that together contain the forget set.
-            counts: class -> number of samples; N is their sum over `others`.
+            whole: N I_D, float64.
+            num_samples: N.
         """
         rho = {}
         for name, mean in forget.items():
-            own = num_forget * mean
-            # At other weights than the class Fishers', the part could exceed the whole.
-            whole = sum((counts[c] * fisher[name] for c, fisher in others.items()), torch.zeros_like(own))
-            whole = torch.maximum(whole, own)
-            rho[name] = torch.where(whole > 0, own / whole, 0.0)
-        return cls(rho, num_forget / sum(counts[c] for c in others))
+            own = num_forget * mean.double()
+            # At other weights than the whole's, the part could exceed it.
+            total = torch.maximum(whole[name], own)
+            rho[name] = torch.where(total > 0, own / total, 0.0).to(mean.dtype)
+        return cls(rho, num_forget / num_samples)
 
     def strength(self, rho: float, dampening: float) -> Strength:
         """Complete a pair by its alpha."""
@@ -284,28 +281,27 @@ METHOD = Ssd()
 
 
 def _class_shares(problem: ForgetProblem, forgotten: int) -> Shares:
-    """Relate one class to itself and the remaining classes, all from the Fishers kept per class."""
-    if forgotten not in problem.class_fishers:
+    """Relate one class to itself and the remaining classes, all from what was kept per class."""
+    information = problem.class_information
+    if information is None or forgotten not in information.counts:
         raise MissingNeedError(f"expected a Fisher of class {forgotten}, got none: prepare the model again")
-    present = [c for c in (forgotten, *problem.remaining_classes) if c in problem.class_fishers]
+    others = [c for c in problem.classes if c != forgotten and c in information.counts]
+    counts = {c: n for c, n in information.counts.items() if c not in others}
     return Shares.of(
-        problem.class_fishers[forgotten],
-        problem.class_counts[forgotten],
-        {c: problem.class_fishers[c] for c in present},
-        problem.class_counts,
+        information.fetch(forgotten), counts[forgotten], information.without(others), sum(counts.values())
     )
 
 
 def _sample_shares(problem: ForgetProblem, params: Params) -> Shares:
     """Relate the forget set, at the current weights, to all classes not forgotten."""
-    present = [c for c in problem.remaining_classes if c in problem.class_fishers]
-    if not present:
+    information = problem.class_information
+    if information is None or not information.counts:
         raise MissingNeedError("expected Fishers of the remaining classes, got none: prepare the model again")
     return Shares.of(
         diagonal_fisher(problem.build(), params, problem.forget.batches(FISHER_BATCH_SIZE)),
         len(problem.forget),
-        {c: problem.class_fishers[c] for c in present},
-        problem.class_counts,
+        information.whole(),
+        information.num_samples,
     )
 
 

@@ -7,6 +7,7 @@ import torch
 
 from tests.fixtures import forget_problems
 from workers.numerics import calling
+from workers.numerics.information import ClassInformation
 from workers.unlearning import run
 from workers.unlearning.base import Kind
 from workers.unlearning.errors import MissingNeedError
@@ -48,7 +49,7 @@ def code_probabilities(problem, params):
 @pytest.mark.parametrize("lambda_1", [1e-6, 1e-2, 1.0])
 @pytest.mark.parametrize("lambda_2", [1e-3, 1.0, 1e5])
 def test_the_change_is_that_of_equations_6_and_7(lambda_1, lambda_2):
-    amplitudes = amplitudes_of(FISHERS, 0, [1, 2])
+    amplitudes = amplitudes_of(ClassInformation.of_means(FISHERS, dict.fromkeys(FISHERS, 1)), 0, [0])
 
     change = amplitudes["w"].change(lambda_1, lambda_2)
 
@@ -60,7 +61,9 @@ def test_the_change_is_that_of_equations_6_and_7(lambda_1, lambda_2):
 def test_a_ratio_beyond_float32_stays_finite():
     fishers = {0: {"w": torch.tensor([1e30, 0.0])}, 1: {"w": torch.tensor([0.0, 1e30])}}
 
-    change = amplitudes_of(fishers, 0, [1])["w"].change(1.0, 10.0)
+    change = amplitudes_of(ClassInformation.of_means(fishers, dict.fromkeys(fishers, 1)), 0, [0])["w"].change(
+        1.0, 10.0
+    )
 
     assert torch.isfinite(change).all()
     assert float(change.max()) == pytest.approx(10.0)
@@ -68,7 +71,7 @@ def test_a_ratio_beyond_float32_stays_finite():
 
 def test_both_signs_move_every_tensor_that_has_an_amplitude_and_no_other():
     params = {"w": torch.zeros(3), "running_mean": torch.ones(2)}
-    amplitudes = amplitudes_of(FISHERS, 0, [1, 2])
+    amplitudes = amplitudes_of(ClassInformation.of_means(FISHERS, dict.fromkeys(FISHERS, 1)), 0, [0])
 
     up, down = (perturbed(params, amplitudes, sign, 1e-2, 1.0) for sign in (1, -1))
 
@@ -117,20 +120,16 @@ def test_no_data_is_read():
     assert problem.forget.source.rows_read == set()
 
 
-def test_only_remaining_classes_are_protected():
+def test_a_class_forgotten_earlier_is_not_protected():
     problem = forget_problems.problem(Kind.CLASS, classes=(0, 2), forgotten_classes=(3,))
-    unknown = {name: torch.full_like(tensor, torch.nan) for name, tensor in problem.code_fishers[3].items()}
-    without = forget_problems.problem(
-        Kind.CLASS,
-        classes=(0, 2),
-        forgotten_classes=(3,),
-        code_fishers={**problem.code_fishers, 3: unknown},
-    )
 
-    with_fisher, without_fisher = run.forget(METHOD, problem), run.forget(METHOD, without)
+    result = run.forget(METHOD, problem)
 
-    assert with_fisher.parameters == without_fisher.parameters
-    assert all(torch.equal(with_fisher.params[name], without_fisher.params[name]) for name in problem.params)
+    everything = forget_problems.problem(Kind.CLASS, classes=(0, 2)).code_information
+    amplitudes = amplitudes_of(problem.code_information, 0, problem.classes)
+    protecting_3 = amplitudes_of(everything, 0, problem.classes)
+    assert len(result.parameters["strengths"]) == 2
+    assert any(not torch.allclose(amplitudes[n].shape, protecting_3[n].shape) for n in amplitudes)
 
 
 def test_stated_lambdas_are_used_as_they_are():
@@ -145,7 +144,7 @@ def test_stated_lambdas_are_used_as_they_are():
 
 
 def test_a_model_without_codes_is_refused():
-    problem = forget_problems.problem(Kind.CLASS, codes=None, code_fishers={})
+    problem = forget_problems.problem(Kind.CLASS, codes=None, code_information=None)
 
     with pytest.raises(MissingNeedError, match="mnemonic codes"):
         run.forget(METHOD, problem)

@@ -5,6 +5,7 @@ import torch
 
 from tests.fixtures import forget_problems
 from workers.numerics import metrics
+from workers.numerics.information import ClassInformation, whole_of
 from workers.unlearning import run
 from workers.unlearning.base import Kind
 from workers.unlearning.errors import IneffectiveError, MissingNeedError, ParametersError
@@ -16,7 +17,7 @@ WEIGHTS = {"w": torch.tensor([-2.0, 3.0, 5.0, -1.0]), "running_mean": torch.tens
 
 
 def shares_of_class_0():
-    return Shares.of(FISHERS[0], COUNTS[0], FISHERS, COUNTS)
+    return Shares.of(FISHERS[0], COUNTS[0], whole_of(FISHERS, COUNTS), sum(COUNTS.values()))
 
 
 def slow_equation_4(alpha, dampening):
@@ -64,7 +65,7 @@ def test_a_share_is_the_part_of_a_weights_information_that_the_forget_set_holds(
 def test_a_share_never_exceeds_one_when_the_class_fishers_are_stale():
     fresh = {"w": torch.tensor([400.0, 1.0, 3.0, 2.0])}
 
-    shares = Shares.of(fresh, COUNTS[0], FISHERS, COUNTS)
+    shares = Shares.of(fresh, COUNTS[0], whole_of(FISHERS, COUNTS), sum(COUNTS.values()))
 
     assert float(shares.rho["w"].max()) == 1.0 and float(shares.rho["w"].min()) >= 0.0
 
@@ -152,7 +153,8 @@ def test_a_strength_that_changes_nothing_is_refused():
 
 
 def test_a_class_without_a_fisher_is_refused():
-    problem = forget_problems.problem(Kind.CLASS, classes=(1,), class_fishers={0: {}})
+    only_0 = ClassInformation.of_means({0: FISHERS[0]}, COUNTS)
+    problem = forget_problems.problem(Kind.CLASS, classes=(1,), class_information=only_0)
 
     with pytest.raises(MissingNeedError, match="class 1"):
         run.forget(METHOD, problem)
