@@ -1,6 +1,8 @@
-"""`lethe train`: trains a described model here, with mnemonic codes where its recipe says so."""
+"""`lethe train`: trains or fine-tunes a described model here, with mnemonic codes if its recipe says so."""
 
+import os
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,38 +17,114 @@ from workers.numerics import architectures
 from workers.numerics.architectures import ArchitectureError
 from workers.numerics.datasets.base import DatasetError
 from workers.numerics.datasets.registry import open_source
-from workers.numerics.params import write_file
-from workers.preparation import training
+from workers.numerics.params import Params, WeightsError, read_file, write_file
+from workers.preparation import checkpoints, initial, training
+from workers.preparation.checkpoints import Checkpoints
 from workers.preparation.recipe import RecipeError, TrainingRecipe
+from workers.preparation.training import Build, Trained
 
-EXPECTED_ERRORS = (LetheError, ArchitectureError, DatasetError, RecipeError, training.TrainingError, KeyError)
+EXPECTED_ERRORS = (
+    LetheError,
+    ArchitectureError,
+    DatasetError,
+    RecipeError,
+    WeightsError,
+    training.TrainingError,
+    KeyError,
+)
 
 
 def train(
     file: Annotated[Path, typer.Argument(help="JSON or TOML file, as `lethe register` reads it.")],
     out: Annotated[Path, typer.Option(help="File for the weights (safetensors).")],
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="Weights to start from (safetensors), to fine-tune them by the recipe."),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="File to keep the training in: killed, the same command goes on from it."),
+    ] = None,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(min=0, help="Time between two checkpoints.")
+    ] = checkpoints.EVERY_SECONDS,
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:N.")] = "cpu",
 ) -> None:
     """Train a described model and write its weights."""
     try:
-        seconds, accuracy = _train(description.read(file), out, device)
+        _check_paths(out, start, checkpoint)
+        described = description.read(file)
+        recipe = TrainingRecipe.from_json(described.get("training", {}))
+        build = _builder(described)
+        weights = None if start is None else _weights(start)
+        if weights is not None and recipe.initial is None:
+            recipe = replace(recipe, initial=initial.digest_of(build(), weights))
+            _say_initial(file, recipe)
+        kept = None if checkpoint is None else Checkpoints(checkpoint, checkpoint_seconds, _warn)
+        with bar(Console(), "training") as advance:
+            trained = training.train(
+                build,
+                open_source(described["dataset"]),
+                recipe,
+                initial=weights,
+                device=device,
+                checkpoints=kept,
+                progress=advance,
+            )
+        _write(out, trained, kept)
     except EXPECTED_ERRORS as error:
         typer.secho(f"error: {error}", err=True, fg=typer.colors.RED)
         sys.exit(1)
+    resumed = f", resumed after step {trained.resumed_at} of {trained.steps}" if trained.resumed_at else ""
+    accuracy = trained.accuracy_holdout
     held_out = f", {100 * accuracy:.1f} % of the holdout right" if accuracy is not None else ""
-    typer.echo(f"{out} holds the weights: {seconds:.1f} s{held_out}")
+    typer.echo(f"{out} holds the weights: {trained.seconds:.1f} s{resumed}{held_out}")
 
 
-def _train(described: dict[str, Any], out: Path, device: str) -> tuple[float, float | None]:
+def _builder(described: dict[str, Any]) -> Build:
     factory, arguments = described["architecture"]["factory"], described["architecture"].get("arguments", {})
-    build = partial(architectures.build, factory, arguments, frozenset({factory}))
-    recipe = TrainingRecipe.from_json(described.get("training", {}))
-    with bar(Console(), "training") as advance:
-        trained = training.train(
-            build, open_source(described["dataset"]), recipe, device=device, progress=advance
-        )
-    write_file(out, trained.params)
-    return trained.seconds, trained.accuracy_holdout
+    return partial(architectures.build, factory, arguments, frozenset({factory}))
+
+
+def _check_paths(out: Path, start: Path | None, checkpoint: Path | None) -> None:
+    """Refuse before hours of training what could only fail, or overwrite, after them."""
+    named = [path.resolve() for path in (out, start, checkpoint) if path is not None]
+    if len(set(named)) < len(named):
+        raise LetheError("--out, --from and --checkpoint were expected to name different files. Rename one.")
+    for path in (out, checkpoint):
+        if path is not None and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+            raise LetheError(f"{path.parent} was expected to be a folder to write {path.name} to. Make it.")
+        if path is not None and path.is_dir():
+            raise LetheError(f"{path} was expected to be a file, and is a folder. Name a file in it.")
+
+
+def _weights(start: Path) -> Params:
+    try:
+        return read_file(start)
+    except OSError as error:
+        raise LetheError(f"{start} was expected to hold the weights to start from: {error}.") from error
+
+
+def _write(out: Path, trained: Trained, kept: Checkpoints | None) -> None:
+    """Write the weights, and only then let go of the checkpoint."""
+    try:
+        write_file(out, trained.params)
+    except OSError as error:
+        again = f", then run the same command again: {kept.path} holds the training" if kept else ""
+        raise LetheError(f"{out} could not be written ({error.strerror}). Make room{again}.") from error
+    if kept is not None:
+        kept.remove()
+
+
+def _say_initial(file: Path, recipe: TrainingRecipe) -> None:
+    typer.echo(
+        "The recipe starts from given weights. To train by it again, it must name them: "
+        f'put "initial": "{recipe.initial}" into `training` of {file}, and keep the weights.'
+    )
+
+
+def _warn(error: OSError) -> None:
+    typer.secho(f"warning: no checkpoint written ({error.strerror}); training goes on", err=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,15 @@
 """How a model is trained, as a record: with it and the data, exact retraining gives the same bytes again."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_MAYBE = {int | None: int, str | None: str}
+_KIND_NAMES = {int: "an integer", float: "a number", str: "text"}
 
 
 class RecipeError(ValueError):
@@ -33,6 +38,10 @@ class TrainingRecipe:
             paper's Algorithm 1); 0 trains without codes.
         code_seed: draws the codes.
         seed: draws the initial values, the order of the samples, the mixing and any dropout.
+        steps: of the optimizer, in place of `epochs`, whatever the number of samples; None counts epochs.
+        initial: SHA-256 of the weights that training starts from (`initial.digest_of`); None draws them. Who
+            trains a model anew by this recipe needs the same weights, and whatever these weights learned
+            elsewhere, the new model has learned too.
     """
 
     epochs: int = 20
@@ -44,6 +53,8 @@ class TrainingRecipe:
     code_mix: float = 0.0
     code_seed: int = 0
     seed: int = 0
+    steps: int | None = None
+    initial: str | None = None
 
     def __post_init__(self) -> None:
         _check_range("epochs", self.epochs, 1, 100_000)
@@ -52,6 +63,12 @@ class TrainingRecipe:
         _check_range("momentum", self.momentum, 0.0, 1.0)
         _check_range("weight_decay", self.weight_decay, 0.0, 1000.0)
         _check_range("code_mix", self.code_mix, 0.0, 1.0)
+        if self.steps is not None:
+            _check_range("steps", self.steps, 1, 1_000_000_000)
+        if self.initial is not None and not _DIGEST.fullmatch(self.initial):
+            raise RecipeError(
+                f"expected initial to be 64 lower-case hexadecimal digits, got {self.initial!r}; correct it"
+            )
 
     @classmethod
     def from_json(cls, mapping: Mapping[str, Any]) -> "TrainingRecipe":
@@ -71,15 +88,19 @@ class TrainingRecipe:
         return cls(**values)
 
     def to_json(self) -> dict[str, Any]:
-        """Return every field as a JSON value."""
+        """Return every field as a JSON value; one that is None is left out."""
         return {
             name: str(value) if name == "schedule" else value
             for name, value in dataclasses.asdict(self).items()
+            if value is not None
         }
 
 
 def _typed(name: str, value: Any, kind: Any) -> Any:
     """Return a JSON value as the field's type; an integer is a number too, a boolean is neither."""
+    if kind in _MAYBE and value is None:
+        return None
+    kind = _MAYBE.get(kind, kind)
     if kind is Schedule:
         if value not in list(Schedule):
             raise RecipeError(
@@ -88,10 +109,9 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
         return Schedule(value)
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if kind is int and isinstance(value, int) and not isinstance(value, bool):
+    if kind is not float and isinstance(value, kind) and not isinstance(value, bool):
         return value
-    wanted = "an integer" if kind is int else "a number"
-    raise RecipeError(f"expected {name} to be {wanted}, got {value!r}; correct it")
+    raise RecipeError(f"expected {name} to be {_KIND_NAMES[kind]}, got {value!r}; correct it")
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:

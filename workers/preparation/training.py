@@ -1,17 +1,12 @@
 """Trains a model from a recipe; exact retraining is this, without the forgotten samples.
 
-On one machine, the same inputs give the same bytes; another machine, number of threads or release of torch
-adds in another order.
-
-Algorithm 1 of "One-shot machine unlearning with mnemonic code" (Yamashita, Yamamoto, Shibata; ACML 2024)
-when the recipe mixes codes: each sample of each batch is replaced, with probability code_mix, by the code
-of its class.
+On one machine, the same inputs give the same bytes, however often the training was interrupted; another
+machine, number of threads or release of torch adds in another order.
 """
 
-import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,18 +14,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from workers.numerics import calling, codes, metrics, seeding
+from workers.numerics import metrics, seeding
 from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.base import DatasetSource
 from workers.numerics.params import Params, WeightsError, check_finite, state_of
-from workers.preparation.recipe import Schedule, TrainingRecipe
+from workers.preparation import initial as initial_weights
+from workers.preparation.checkpoints import Checkpoint, Checkpoints
+from workers.preparation.descent import Descent, code_book, num_steps
+from workers.preparation.errors import TrainingError as TrainingError
+from workers.preparation.identity import identity_of
+from workers.preparation.recipe import TrainingRecipe
 
 Build = Callable[[], nn.Module]
 Progress = Callable[[float], None]
-
-
-class TrainingError(RuntimeError):
-    """This recipe cannot train this model on this data; final until one of them changes."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +35,17 @@ class Trained:
 
     Attributes:
         params: its state, on the CPU.
-        seconds: wall time of the training steps.
+        seconds: wall time of the training steps, those before an interruption among them.
         accuracy_holdout: on the holdout samples that were not excluded; None if there are none.
         steps: of the optimizer.
+        resumed_at: steps that a checkpoint had done already.
     """
 
     params: Params
     seconds: float
     accuracy_holdout: float | None
     steps: int
+    resumed_at: int = 0
 
 
 def train(
@@ -55,36 +53,45 @@ def train(
     source: DatasetSource,
     recipe: TrainingRecipe,
     *,
+    initial: Params | None = None,
     excluded: NDArray[np.int64] | None = None,
     device: torch.device | str = "cpu",
+    checkpoints: Checkpoints | None = None,
     progress: Progress | None = None,
 ) -> Trained:
-    """Train from random initial values on the training split without the excluded rows.
+    """Train on the training split without the excluded rows.
 
     Args:
         build: makes the untrained model; its initial values follow from `recipe.seed`.
         source: the data.
         recipe: everything else that decides the outcome.
+        initial: the weights that the recipe starts from; not changed. Required by a recipe that names some,
+            refused by one that draws its own.
         excluded: int64 positions, in any order, that training and the accuracy leave out: all forgotten.
         device: to train on.
+        checkpoints: where to go on from, if this training was interrupted, and to keep how far it is. The
+            file stays when the training ends: the caller removes it once the outcome is safe.
         progress: called after every step with the share of steps done; may raise to cancel.
 
     Raises:
-        TrainingError: nothing is left to train on, the loss diverged, or the model refuses a batch.
+        TrainingError: nothing is left to train on, the loss diverged, the weights to start from are not given
+            or not those of the recipe, or the model refuses a batch.
+        CheckpointError: there is a checkpoint, and not one of this training.
         DatasetRowError: a row cannot be read.
     """
     device = torch.device(device)
     samples = remaining(source, "train", excluded)
-    total = num_steps(samples, recipe)
-    if total == 0:
+    if len(samples) == 0:
         raise TrainingError("expected at least one training sample, got none; exclude fewer rows")
     with seeding.isolated(device, recipe.seed, "model"):
-        model = build().to(device)
-        started = time.perf_counter()
-        for step, _ in enumerate(_steps(model, samples, recipe, device), start=1):
-            if progress is not None:
-                progress(step / total)
-        seconds = time.perf_counter() - started
+        model = build()
+        initial_weights.place(model, recipe, initial)
+        descent = Descent(model.to(device), samples, recipe, device)
+        found, identity = None, {}
+        if checkpoints is not None:
+            identity = identity_of(model, source, recipe, excluded, device)
+            found = checkpoints.load(identity)
+        seconds = _descend(descent, found, checkpoints, identity, progress)
 
     params = {name: tensor.cpu() for name, tensor in state_of(model).items()}
     try:
@@ -93,7 +100,8 @@ def train(
         raise TrainingError(
             f"expected training to converge, it diverged ({error}); lower the recipe's learning_rate"
         ) from error
-    return Trained(params, seconds, _accuracy(model, remaining(source, "holdout", excluded)), total)
+    accuracy = _accuracy(model, remaining(source, "holdout", excluded))
+    return Trained(params, seconds, accuracy, descent.num_steps, found.num_done if found else 0)
 
 
 def remaining(source: DatasetSource, split: str, excluded: NDArray[np.int64] | None) -> SampleSet:
@@ -104,21 +112,10 @@ def remaining(source: DatasetSource, split: str, excluded: NDArray[np.int64] | N
     return SampleSet(source, positions)
 
 
-def num_steps(samples: SampleSet, recipe: TrainingRecipe) -> int:
-    """Return how many optimizer steps a whole training takes."""
-    return recipe.epochs * samples.num_batches(recipe.batch_size, merge_single=True)
-
-
 def draw_recipe_codes(source: DatasetSource, recipe: TrainingRecipe) -> Tensor | None:
     """Return the codes that this recipe mixes in, [classes, C, H, W], or None if it mixes none."""
-    if recipe.code_mix == 0:
-        return None
-    return codes.draw_codes(
-        source.manifest.num_classes,
-        source.input_shape,
-        normalised=source.normalisation is not None,
-        seed=recipe.code_seed,
-    )
+    codes = code_book(source, recipe)
+    return None if codes is None else codes.of(torch.arange(source.manifest.num_classes))
 
 
 def estimate_seconds(
@@ -132,7 +129,8 @@ def estimate_seconds(
 ) -> float:
     """Return about how long `train` would take: the median time of a few real steps, times their number.
 
-    The first step is not counted: it pays for what is set up once. Reading the data is part of a step.
+    The first step is not counted: it pays for what is set up once. Reading the data is part of a step. From
+    which weights the training starts changes no step's cost, so they need not be given.
 
     Raises:
         TrainingError: as `train`.
@@ -140,77 +138,41 @@ def estimate_seconds(
     """
     device = torch.device(device)
     samples = remaining(source, "train", excluded)
+    if len(samples) == 0:
+        return 0.0
     seconds: list[float] = []
     with seeding.isolated(device, recipe.seed, "model"):
-        steps = _steps(build().to(device), samples, recipe, device)
+        steps = Descent(build().to(device), samples, recipe, device).steps()
         started = time.perf_counter()
         for _ in zip(range(1 + num_timed), steps, strict=False):
             now = time.perf_counter()
             seconds.append(now - started)
             started = now
-    timed = seconds[1:] or seconds
-    return statistics.median(timed) * num_steps(samples, recipe) if timed else 0.0
+    return statistics.median(seconds[1:] or seconds) * num_steps(samples, recipe)
 
 
-def _steps(
-    model: nn.Module, samples: SampleSet, recipe: TrainingRecipe, device: torch.device
-) -> Iterator[None]:
-    """Train the model in place, pausing after every optimizer step."""
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
-    class_codes = draw_recipe_codes(samples.source, recipe)
-    total = num_steps(samples, recipe)
-    step = 0
-    model.train()
-    for epoch in range(recipe.epochs):
-        order = seeding.generator(recipe.seed, "order", epoch)
-        mixing = seeding.generator(recipe.seed, "mixing", epoch)
-        for images, labels in samples.batches(recipe.batch_size, order, merge_single=True):
-            if class_codes is not None:
-                replaced = torch.rand(len(labels), generator=mixing) < recipe.code_mix
-                images = torch.where(replaced[:, None, None, None], class_codes[labels], images)
-            for group in optimizer.param_groups:
-                group["lr"] = _learning_rate(recipe, step / total)
-            loss = _loss(model, images, labels, device)
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            optimizer.step()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)  # a step that is reported or timed has ended
-            step += 1
-            yield
-
-
-def _loss(model: nn.Module, images: Tensor, labels: Tensor, device: torch.device) -> Tensor:
-    """Return the mean cross entropy of a batch; [b, C, H, W], [b] -> []."""
-    try:
-        logits = calling.check_logits(model(images.to(device)), len(images))
-    except torch.OutOfMemoryError:
-        raise  # says nothing about the recipe: another device, or a later time, may do
-    except (ValueError, IndexError, RuntimeError, TypeError) as error:
-        raise TrainingError(
-            f"expected a model that classifies images of shape {list(images.shape[1:])}, "
-            f"it refused a batch of {len(images)} ({error}); "
-            "register the architecture with arguments that suit the data set"
-        ) from error
-    # On a GPU, a label past the last logit would end the process.
-    if int(labels.max()) >= logits.shape[1]:
-        raise TrainingError(
-            f"expected labels below the model's {logits.shape[1]} outputs, got {int(labels.max())}; "
-            "register the architecture with as many classes as the data set has"
-        )
-    return nn.functional.cross_entropy(logits, labels.to(device))
-
-
-def _learning_rate(recipe: TrainingRecipe, done: float) -> float:
-    """Return the learning rate after the share `done` of all steps."""
-    if recipe.schedule is Schedule.CONSTANT:
-        return recipe.learning_rate
-    return recipe.learning_rate * (1 + math.cos(math.pi * done)) / 2
+def _descend(
+    descent: Descent,
+    found: Checkpoint | None,
+    checkpoints: Checkpoints | None,
+    identity: dict[str, str],
+    progress: Progress | None,
+) -> float:
+    """Train to the end, from a checkpoint if one was found, and return how many seconds all steps took."""
+    earlier_seconds = 0.0
+    if found is not None:
+        descent.resume(found)
+        earlier_seconds = found.seconds
+        if progress is not None:
+            progress(descent.num_done / descent.num_steps)
+    started = time.perf_counter()
+    for _ in descent.steps():
+        if checkpoints is not None and (checkpoints.is_due() or descent.num_done == descent.num_steps):
+            seconds = earlier_seconds + time.perf_counter() - started
+            checkpoints.save(descent.checkpoint(seconds), identity)
+        if progress is not None:
+            progress(descent.num_done / descent.num_steps)
+    return earlier_seconds + time.perf_counter() - started
 
 
 def _accuracy(model: nn.Module, holdout: SampleSet) -> float | None:

@@ -41,6 +41,6 @@ class RegisterModel(Body):
             arguments=self.architecture.arguments,
             dataset_name=name_of(self.dataset),
             dataset=spec_of(self.dataset, settings.data_roots),
-            training=self.training.model_dump(mode="json"),
+            training=self.training.model_dump(mode="json", exclude_none=True),
             policy=self.policy,
         )

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from service.api.schemas.values import Body
 
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
 
@@ -23,3 +24,11 @@ class Training(Body):
     )
     code_seed: Seed = 0
     seed: Seed = 0
+    steps: int | None = Field(
+        default=None, strict=True, ge=1, le=1_000_000_000, description="Optimizer steps, in place of epochs."
+    )
+    initial: Sha256 | None = Field(
+        default=None,
+        description="Digest of the weights that training started from, as `lethe train --from` prints it; "
+        "left out, they were drawn from the seed.",
+    )

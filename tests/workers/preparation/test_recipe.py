@@ -22,6 +22,20 @@ def test_an_integer_is_a_number():
     assert recipe.learning_rate == 1.0 and isinstance(recipe.learning_rate, float)
 
 
+def test_what_a_recipe_leaves_open_is_left_out():
+    assert TrainingRecipe().to_json().keys() == {
+        "epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "schedule", "code_mix",
+        "code_seed", "seed",
+    }  # fmt: skip
+
+
+def test_a_fine_tuning_is_written_and_read_back():
+    recipe = TrainingRecipe(steps=2000, initial="0f" * 32)
+
+    assert TrainingRecipe.from_json(recipe.to_json()) == recipe
+    assert TrainingRecipe.from_json({"steps": None, "initial": None}) == TrainingRecipe()
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
@@ -38,6 +52,12 @@ def test_an_integer_is_a_number():
         ("schedule", ["cosine"], "schedule to be one of cosine, constant"),
         ("code_mix", 1.1, "code_mix between"),
         ("seed", "0", "seed to be an integer"),
+        ("seed", None, "seed to be an integer"),
+        ("steps", 0, "steps between 1"),
+        ("steps", 1.5, "steps to be an integer"),
+        ("initial", 7, "initial to be text"),
+        ("initial", "", "64 lower-case hexadecimal digits"),
+        ("initial", "0F" * 32, "64 lower-case hexadecimal digits"),
     ],
 )
 def test_a_wrong_field_is_named(field, value, message):

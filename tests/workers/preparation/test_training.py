@@ -1,5 +1,7 @@
 """Training follows its recipe and nothing else: the same bytes again, without the excluded, with codes."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -144,6 +146,73 @@ def test_a_training_that_diverges_says_so():
         train(lambda: architectures.mlp(16, 32, 4), toy([0, 1, 2, 3] * 20), recipe)
 
 
+def test_a_loss_that_is_not_finite_ends_the_training_at_once():
+    seen = []
+    recipe = TrainingRecipe(epochs=50, learning_rate=1000.0, momentum=0.9, schedule=Schedule.CONSTANT)
+
+    with pytest.raises(TrainingError, match=r"the loss of step \d+ of 100 is (nan|inf)"):
+        train(lambda: architectures.mlp(16, 32, 4), toy([0, 1, 2, 3] * 20), recipe, progress=seen.append)
+
+    assert 0 < len(seen) < 99
+
+
+def test_batch_norm_on_a_single_sample_says_what_to_do():
+    def pooled():
+        return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(1), nn.Linear(1, 2))
+
+    with pytest.raises(TrainingError, match="raise the recipe's batch_size"):
+        train(pooled, toy([0]), BRIEF)
+
+
+def test_a_model_in_half_precision_is_refused():
+    with pytest.raises(TrainingError, match=r"float32 or float64, got 4 of torch\.float16"):
+        train(lambda: architectures.mlp(16, 4, 2).half(), toy([0, 1]), BRIEF)
+
+
+def test_a_model_in_double_precision_is_trained_in_it():
+    trained = train(lambda: architectures.mlp(16, 4, 2).double(), toy([0, 1] * 4), BRIEF)
+
+    assert all(tensor.dtype == torch.float64 for tensor in trained.params.values())
+
+
+def test_a_frozen_model_is_refused():
+    with pytest.raises(TrainingError, match="unfreeze"):
+        train(lambda: architectures.mlp(16, 4, 2).requires_grad_(False), toy([0, 1]), BRIEF)
+
+
+def test_a_frozen_layer_keeps_its_values():
+    def build():
+        model = architectures.mlp(16, 4, 2)
+        model.features.requires_grad_(False)
+        return model
+
+    before = train(build, toy([0, 1] * 4), TrainingRecipe(steps=1, learning_rate=0.0)).params
+    after = train(build, toy([0, 1] * 4), TrainingRecipe(steps=5)).params
+
+    assert torch.equal(before["features.1.weight"], after["features.1.weight"])
+    assert not torch.equal(before["head.weight"], after["head.weight"])
+
+
+@pytest.mark.parametrize(("steps", "num_images"), [(1, 4), (2, 8), (3, 13), (7, 30)])
+def test_a_bound_of_steps_replaces_the_epochs(steps, num_images):
+    seen = []  # labels of 13 samples in batches of 4, 4 and 5
+
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(16, 2)
+
+        def forward(self, images):
+            if self.training:
+                seen.append(len(images))
+            return self.head(images.flatten(1))
+
+    trained = train(Counting, toy([0, 1] * 6 + [0]), TrainingRecipe(epochs=1, batch_size=4, steps=steps))
+
+    assert trained.steps == len(seen) == steps
+    assert sum(seen) == num_images
+
+
 def test_a_row_that_cannot_be_read_stops_the_training():
     def read(positions):
         raise DatasetRowError(int(positions[0]), "a torn page")
@@ -171,23 +240,34 @@ def test_progress_rises_to_one_and_may_cancel():
         train(build, toy([0, 1] * 4), TrainingRecipe(epochs=2, batch_size=4), progress=cancel)
 
 
-def test_the_learning_rate_falls_to_nothing_along_a_cosine():
-    cosine = TrainingRecipe(learning_rate=0.2)
-    constant = TrainingRecipe(learning_rate=0.2, schedule=Schedule.CONSTANT)
+@pytest.mark.parametrize(
+    ("recipe", "steps"),
+    [
+        (TrainingRecipe(epochs=2, batch_size=32), 2 * 34),  # 1077 digits are 34 batches of 32
+        (TrainingRecipe(epochs=300, batch_size=64), 300 * 17),
+        (TrainingRecipe(epochs=300, batch_size=64, steps=17), 17),
+    ],
+)
+def test_the_estimate_is_the_time_of_a_step_times_the_steps(monkeypatch, recipe, steps):
+    monkeypatch.setattr(training.time, "perf_counter", itertools.count(step=3).__next__)
 
-    rates = [training._learning_rate(cosine, done) for done in (0, 0.5, 1)]
-    assert rates == pytest.approx([0.2, 0.1, 0.0])
-    assert training._learning_rate(constant, 0.9) == 0.2
+    assert training.estimate_seconds(small_cnn, open_digits(), recipe) == 3 * steps
 
 
-def test_the_estimate_of_a_training_is_of_its_size():
-    source = open_digits()
-    recipe = TrainingRecipe(epochs=2, batch_size=32)
+def test_an_estimate_needs_no_weights_to_start_from():
+    recipe = TrainingRecipe(epochs=1, initial="0" * 64)
 
-    measured = train(small_cnn, source, recipe).seconds
-    estimate = training.estimate_seconds(small_cnn, source, recipe)
+    assert training.estimate_seconds(small_cnn, open_digits(), recipe) > 0
 
-    assert measured / 10 < estimate < measured * 10
+
+def test_an_estimate_of_a_training_on_nothing_is_nothing():
+    nothing = np.array([0, 1])
+
+    seconds = training.estimate_seconds(
+        lambda: architectures.mlp(16, 4, 2), toy([0, 1]), BRIEF, excluded=nothing
+    )
+
+    assert seconds == 0
 
 
 def test_codes_replace_about_the_share_that_the_recipe_says():

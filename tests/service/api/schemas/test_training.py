@@ -8,15 +8,21 @@ from workers.preparation.recipe import TrainingRecipe
 
 
 def test_the_defaults_are_the_workers():
-    assert Training().model_dump(mode="json") == TrainingRecipe().to_json()
+    assert Training().model_dump(mode="json", exclude_none=True) == TrainingRecipe().to_json()
 
 
 def test_whatever_is_accepted_the_worker_reads():
-    sent = {"epochs": 3, "learning_rate": 1, "schedule": "constant", "code_mix": 0.5, "seed": 2**63 - 1}
+    sent = {"epochs": 3, "learning_rate": 1, "schedule": "constant", "code_mix": 0.5, "seed": 2**63 - 1,
+            "steps": 2000, "initial": "0a" * 32}  # fmt: skip
 
     recipe = TrainingRecipe.from_json(Training.model_validate(sent).model_dump(mode="json"))
 
-    assert (recipe.epochs, recipe.learning_rate, recipe.code_mix, recipe.seed) == (3, 1.0, 0.5, 2**63 - 1)
+    assert recipe.to_json() == sent | {
+        "batch_size": 64,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+        "code_seed": 0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -24,6 +30,7 @@ def test_whatever_is_accepted_the_worker_reads():
     [{"epochs": 0}, {"epochs": True}, {"epochs": 2.0}, {"epochs": "3"}, {"learning_rate": -1},
      {"momentum": 1.5}, {"learning_rate": "0.1"}, {"learning_rate": float("nan")},
      {"weight_decay": float("inf")}, {"seed": -1}, {"schedule": "linear"},
+     {"steps": 0}, {"steps": 1.5}, {"initial": "AB" * 32}, {"initial": "0a"},
      {"code_mix": True}, {"optimiser": "adam"}],
 )  # fmt: skip
 def test_what_no_worker_would_read_is_refused(wrong: dict[str, object]):
