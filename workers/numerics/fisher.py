@@ -5,28 +5,51 @@
 which is equation 4 of "Fast machine unlearning without retraining through selective synaptic dampening"
 (Foster, Schoepf, Brintrup; AAAI 2024) as the paper defines it, not as its code computes it: squares of
 batch means are another quantity, and depend on the order of the data. The network runs in evaluation mode:
-batch norm uses its running statistics, dropout is off.
+batch norm uses its running statistics, dropout is off. Another loss gives another importance (see `losses`).
 
 Cost: one forward pass, one backward pass to the activations, and the rules of `squares`; memory is that of
-one batch plus a few parameter sets, never samples x parameters. Parameters that no rule covers (see
-`coverage`) cost one forward and backward pass a sample on top.
+one batch plus two parameter sets, never samples x parameters. Parameters that no rule covers (see `coverage`)
+cost one forward and backward pass a sample on top. The same batches give the same bits.
 """
 
-import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from workers.numerics import calling, coverage
 from workers.numerics.batches import SampleSet
-from workers.numerics.coverage import Coverage, FisherError
-from workers.numerics.params import Params, load_params, trainable_names
-from workers.numerics.squares import RULES
+from workers.numerics.losses import FisherError, SummedLoss, cross_entropy_sum
+from workers.numerics.params import Params
+from workers.numerics.per_sample import SquaredGradients
 
-__all__ = ["ClassFishers", "FisherError", "diagonal_fisher", "per_class_fishers"]
+__all__ = [
+    "ClassFisher",
+    "ClassFishers",
+    "FisherError",
+    "FisherSum",
+    "diagonal_fisher",
+    "each_class",
+    "per_class_fishers",
+]
+
+
+@dataclass(frozen=True)
+class ClassFisher:
+    """The diagonal Fisher of one class.
+
+    Attributes:
+        label: the class.
+        count: its samples.
+        mean: over them, as `diagonal_fisher` gives it.
+        loose: the parameters that no layer rule covers and that made this slow; empty for common networks.
+    """
+
+    label: int
+    count: int
+    mean: Params
+    loose: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -36,12 +59,94 @@ class ClassFishers:
     Attributes:
         fishers: class -> mean over its samples, as `diagonal_fisher` gives it; absent without samples.
         counts: class -> number of samples, for every class.
-        loose: the parameters that no layer rule covers and that made this slow; empty for common networks.
+        loose: as in `ClassFisher`.
     """
 
     fishers: dict[int, Params]
     counts: dict[int, int]
     loose: tuple[str, ...]
+
+
+class FisherSum:
+    """A Fisher in the making, that takes batches one by one and may be saved and taken up again.
+
+    Saved are `sums` and `num_samples`; a sum built from them and given the batches left ends with the same
+    bits as one that was never interrupted.
+
+    Args:
+        model: gives the structure and says what is trainable (requires_grad); not changed.
+        params: a full state, copied; computation and sums are on its device, in its floating type, or in
+            float32 if that is half precision.
+        loss: sums the losses of a batch's samples.
+        sums: those of an earlier `FisherSum` of the same model, params and loss; copied.
+        num_samples: its samples.
+
+    Raises:
+        FisherError: `sums` are not those of this model, or only one of `sums` and `num_samples` is given.
+        WeightsError: `params` is no state of `model`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        params: Params,
+        *,
+        loss: SummedLoss = cross_entropy_sum,
+        sums: Params | None = None,
+        num_samples: int = 0,
+    ) -> None:
+        self._squares = SquaredGradients(model, params, loss)
+        self._num_samples = num_samples
+        self._sums = self._squares.zeros()
+        if (sums is None) != (num_samples == 0):
+            raise FisherError(
+                f"expected sums with their number of samples, got {num_samples} samples and "
+                f"{'no' if sums is None else 'some'} sums; give both of the earlier one, or neither"
+            )
+        if sums is not None:
+            _copy_into(self._sums, sums)
+
+    @property
+    def num_samples(self) -> int:
+        """How many samples were added, those of the earlier sum included."""
+        return self._num_samples
+
+    @property
+    def loose(self) -> tuple[str, ...]:
+        """The parameters that no rule covers and that make this slow; known from the first batch on."""
+        return self._squares.loose
+
+    @property
+    def sums(self) -> Params:
+        """The sums over the samples so far, one for each trainable parameter; the next `add` changes them.
+
+        Raises:
+            FisherError: a gradient was not finite, or its square overflowed.
+        """
+        _check_finite(self._sums)
+        return self._sums
+
+    def add(self, images: Tensor, labels: Tensor) -> None:
+        """Add a batch; images [n, C, H, W], labels [n], on any device. An empty batch adds nothing.
+
+        Raises:
+            FisherError: a label has no output, the loss is not finite, or the model has no per-sample
+                gradients.
+            CallError: the model's output is not one row of logits a sample.
+        """
+        if len(images) == 0:
+            return
+        self._squares.add_to(self._sums, images, labels)
+        self._num_samples += len(labels)
+
+    def mean(self) -> Params:
+        """Return the mean over the samples as new tensors; zeros where the output ignores a parameter.
+
+        Raises:
+            FisherError: there are no samples, or a gradient was not finite.
+        """
+        _check_some(self._num_samples)
+        return {name: total / self._num_samples for name, total in self.sums.items()}
 
 
 def diagonal_fisher(
@@ -50,35 +155,84 @@ def diagonal_fisher(
     batches: Iterable[tuple[Tensor, Tensor]],
     *,
     reduction: Literal["mean", "sum"] = "mean",
+    loss: SummedLoss = cross_entropy_sum,
 ) -> Params:
-    """Return the mean or sum over samples of the squared gradient of each sample's own cross entropy.
+    """Return the mean or sum over samples of the squared gradient of each sample's own loss.
 
     Args:
         model: gives the structure and says what is trainable (requires_grad); not changed.
-        params: a full state; computation and sums are on its device and in its floating type.
+        params: as in `FisherSum`.
         batches: (images [b, C, H, W], labels [b]); sizes may differ.
         reduction: over samples. Both agree up to the factor 1/N.
+        loss: sums the losses of a batch's samples.
 
     Returns:
         A new tensor for each trainable parameter, under its name; zeros if the output ignores it.
 
     Raises:
-        FisherError: there are no samples, a label has no output, or the model has no per-sample gradients.
+        FisherError: there are no samples, a label has no output, a value is not finite, or the model has no
+            per-sample gradients.
         CallError: the model's output is not one row of logits a sample.
         WeightsError: `params` is no state of `model`.
     """
-    network = _private_copy(model, params)
-    plan: Coverage | None = None
-    sums = _zeros(network)
-    num_samples = 0
+    total = FisherSum(model, params, loss=loss)
     for images, labels in batches:
-        images = calling.like(images, params)
-        plan = plan or coverage.survey(network, images[:1])
-        _add_squares(sums, network, plan, images, labels)
-        num_samples += len(labels)
-    if num_samples == 0:
-        raise FisherError("expected at least one sample, got none; skip the Fisher of an empty set")
-    return sums if reduction == "sum" else {name: total / num_samples for name, total in sums.items()}
+        total.add(images, labels)
+    _check_some(total.num_samples)
+    divisor = 1 if reduction == "sum" else total.num_samples
+    return {name: own.div_(divisor) for name, own in total.sums.items()}
+
+
+def each_class(
+    model: nn.Module,
+    params: Params,
+    samples: SampleSet,
+    classes: Iterable[int],
+    *,
+    batch_size: int = 64,
+    loss: SummedLoss = cross_entropy_sum,
+    progress: Callable[[float], None] | None = None,
+) -> Iterator[ClassFisher]:
+    """Yield the mean Fisher of each class as soon as it is known, in one pass over the samples.
+
+    Who stopped after some classes goes on by naming those left; each class's bits are the same either way.
+    Beside the activations this holds two sets of parameters: a copy of the network, and one sum.
+
+    Args:
+        model: as in `diagonal_fisher`.
+        params: as in `diagonal_fisher`.
+        samples: [n]; those of other classes are not read.
+        classes: in this order; one without samples is skipped.
+        batch_size: samples of one class a batch.
+        loss: sums the losses of a batch's samples.
+        progress: called with the share done of these classes' samples; may raise to cancel.
+
+    Raises:
+        FisherError: as `diagonal_fisher`, except that no samples at all are no error.
+        CallError: the model's output is not one row of logits a sample.
+        WeightsError: `params` is no state of `model`.
+    """
+    squares = SquaredGradients(model, params, loss)
+    members = {label: (samples.labels == label).nonzero()[:, 0].numpy() for label in classes}
+    num_samples = sum(len(rows) for rows in members.values())
+    done = 0
+    for label, rows in members.items():
+        if len(rows) == 0:
+            continue
+        sums = squares.zeros()
+        for images, labels in samples.take(rows).batches(batch_size):
+            squares.add_to(sums, images, labels)
+            done += len(labels)
+            if progress is not None:
+                progress(done / num_samples)
+        _check_finite(sums)
+        found = ClassFisher(
+            label, len(rows), {name: total.div_(len(rows)) for name, total in sums.items()}, squares.loose
+        )
+        # The caller may let go of a class before it asks for the next: then only one is ever held.
+        del sums
+        yield found
+        del found
 
 
 def per_class_fishers(
@@ -90,97 +244,41 @@ def per_class_fishers(
     batch_size: int = 64,
     progress: Callable[[float], None] | None = None,
 ) -> ClassFishers:
-    """Return the mean Fisher of each class in one pass over the samples, class by class.
+    """Return the mean Fishers of classes 0 to num_classes - 1, all at once; see `each_class`.
 
     The Fisher of any set of classes is the mean of theirs weighted by `counts`.
-
-    Args:
-        model: as in `diagonal_fisher`.
-        params: as in `diagonal_fisher`.
-        samples: [n]; labels at least 0.
-        num_classes: classes 0 to num_classes - 1 are looked for; samples of others are left out.
-        batch_size: samples of one class a batch.
-        progress: called with the share of samples done; may raise to cancel.
-
-    Raises:
-        FisherError: a label has no output, or the model has no per-sample gradients.
-        CallError: the model's output is not one row of logits a sample.
-        WeightsError: `params` is no state of `model`.
     """
-    network = _private_copy(model, params)
     counts = torch.bincount(samples.labels, minlength=num_classes)[:num_classes].tolist()
-    plan: Coverage | None = None
     fishers: dict[int, Params] = {}
-    done = 0
-    for label in (label for label, count in enumerate(counts) if count):
-        sums = _zeros(network)
-        members = samples.take((samples.labels == label).nonzero()[:, 0].numpy())
-        for images, labels in members.batches(batch_size):
-            images = calling.like(images, params)
-            plan = plan or coverage.survey(network, images[:1])
-            _add_squares(sums, network, plan, images, labels)
-            done += len(labels)
-            if progress is not None:
-                progress(done / sum(counts))
-        fishers[label] = {name: total / counts[label] for name, total in sums.items()}
-    return ClassFishers(fishers, dict(enumerate(counts)), plan.loose if plan else ())
+    loose: tuple[str, ...] = ()
+    for found in each_class(
+        model, params, samples, range(num_classes), batch_size=batch_size, progress=progress
+    ):
+        fishers[found.label] = found.mean
+        loose = found.loose
+    return ClassFishers(fishers, dict(enumerate(counts)), loose)
 
 
-def _add_squares(sums: Params, network: nn.Module, plan: Coverage, images: Tensor, labels: Tensor) -> None:
-    """Add each sample's squared gradients to `sums`, in place; images [b, C, H, W], labels [b]."""
-    # On a GPU, a label past the last logit would end the process.
-    if int(labels.max()) >= plan.num_outputs:
+def _copy_into(own: Params, given: Params) -> None:
+    shapes = {name: tensor.shape for name, tensor in given.items()}
+    if shapes != {name: tensor.shape for name, tensor in own.items()}:
         raise FisherError(
-            f"expected labels below the model's {plan.num_outputs} outputs, got {int(labels.max())}; "
-            "register the architecture with as many classes as the data set has"
+            f"expected sums for the {len(own)} trainable parameters of this model, got {len(given)} sums "
+            "of other names or shapes; take up the sum with the model it was begun with"
         )
-    labels = labels.to(images.device)
-    with torch.enable_grad():
-        if plan.ruled:
-            _add_by_rule(sums, network, plan, images, labels)
-        if plan.loose:
-            _add_by_sample(sums, network, plan, images, labels)
+    for name, tensor in own.items():
+        tensor.copy_(given[name])
 
 
-def _add_by_rule(sums: Params, network: nn.Module, plan: Coverage, images: Tensor, labels: Tensor) -> None:
-    """One forward pass; one backward pass to the layers' outputs only; then each layer's rule."""
-    with coverage.recording(network) as calls:
-        loss = nn.functional.cross_entropy(network(images), labels, reduction="sum")
-    calls = [call for call in calls if any(name in plan.ruled for name in _parameters_of(call))]
-    gradients = torch.autograd.grad(loss, [call.output for call in calls], allow_unused=True)
-    with torch.no_grad():
-        for call, gradient in zip(calls, gradients, strict=True):
-            if gradient is None:
-                continue
-            squares = RULES[type(call.layer)](call.layer, call.inputs, gradient)
-            for full_name, own_name in _parameters_of(call).items():
-                if full_name in plan.ruled:
-                    sums[full_name] += squares[own_name]
+def _check_some(num_samples: int) -> None:
+    if num_samples == 0:
+        raise FisherError("expected at least one sample, got none; skip the Fisher of an empty set")
 
 
-def _add_by_sample(sums: Params, network: nn.Module, plan: Coverage, images: Tensor, labels: Tensor) -> None:
-    """One forward and one backward pass for each sample, for the loose parameters."""
-    parameters = [network.get_parameter(name) for name in plan.loose]
-    for index in range(len(labels)):
-        one = slice(index, index + 1)
-        loss = nn.functional.cross_entropy(network(images[one]), labels[one], reduction="sum")
-        gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
-        for name, gradient in zip(plan.loose, gradients, strict=True):
-            sums[name] += gradient.square()
-
-
-def _parameters_of(call: coverage.LayerCall) -> dict[str, str]:
-    """Return the layer's own parameters, full name -> own name."""
-    prefix = f"{call.name}." if call.name else ""
-    return {prefix + name: name for name, _ in call.layer.named_parameters(recurse=False)}
-
-
-def _private_copy(model: nn.Module, params: Params) -> nn.Module:
-    """Return a copy of the model with these values, in evaluation mode, that hooks may be put on."""
-    network = copy.deepcopy(model).to(calling.device_of(params))
-    load_params(network, params)
-    return network.eval()
-
-
-def _zeros(network: nn.Module) -> Params:
-    return {name: torch.zeros_like(network.get_parameter(name)) for name in trainable_names(network)}
+def _check_finite(sums: Params) -> None:
+    broken = [name for name, total in sums.items() if not bool(torch.isfinite(total).all())]
+    if broken:
+        raise FisherError(
+            f"expected finite squared gradients, got NaN or infinity in {broken[0]!r} and "
+            f"{len(broken) - 1} more; check the data's scale and the weights"
+        )

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.models import resnet18
 
 from tests.oracles.fisher import sum_of_squared_gradients
-from workers.numerics import squares
+from workers.numerics import convolutions, products
 from workers.numerics.architectures import mlp, small_cnn
 from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.base import Manifest, ReaderSource
@@ -50,7 +49,7 @@ class Tied(nn.Module):
 
 
 class Functional(nn.Module):
-    """A layer's weight that also works outside of the layer's call, and a parameter without a layer."""
+    """A layer's weight that also works outside of the layer's call, and a scale without a layer."""
 
     def __init__(self):
         super().__init__()
@@ -73,6 +72,19 @@ class TokensFirst(nn.Module):
         return self.layer(images[:, 0].transpose(0, 1)).tanh().sum(0)  # [height, n, 4] -> [n, 4]
 
 
+class Repeating(nn.Module):
+    """A token repeated for each sample, which a batch of one takes as it is."""
+
+    def __init__(self):
+        super().__init__()
+        self.token = nn.Parameter(torch.tensor([[[0.5, -1.0, 2.0, 0.1, 0.3, 1.0]]]))
+        self.layer = nn.Linear(6, 4)
+
+    def forward(self, images):
+        tokens = torch.cat([self.token.repeat(len(images), 1, 1), images[:, 0]], dim=1)
+        return self.layer(tokens).tanh().sum(1)
+
+
 class Ignoring(nn.Module):
     """A network with a part that its output ignores."""
 
@@ -86,7 +98,7 @@ class Ignoring(nn.Module):
         return self.used(images.flatten(1))
 
 
-def convolutions():
+def odd_convolutions():
     """Groups, strides, dilations and every way of padding, as odd as they come."""
     return nn.Sequential(
         nn.Conv2d(1, 4, (3, 2), stride=(2, 1), padding=(2, 1), dilation=(1, 2)),
@@ -114,13 +126,14 @@ def frozen():
 CASES = OrderedDict(
     mlp=lambda: mlp(36, 7, 4),
     small_cnn=lambda: small_cnn(width=3),
-    convolutions=convolutions,
+    convolutions=odd_convolutions,
     tokens=Tokens,
     batch_norm_of_features=lambda: nn.Sequential(nn.Flatten(), nn.Linear(36, 5), nn.BatchNorm1d(5)),
     tied=Tied,
     functional=Functional,
     tokens_first=TokensFirst,
     layer_without_rule=lambda: nn.Sequential(nn.ConvTranspose2d(1, 2, 2), nn.Flatten(), nn.Linear(98, 3)),
+    repeating=Repeating,
     ignoring=Ignoring,
     frozen=frozen,
     one_class=lambda: mlp(36, 7, 1),
@@ -184,33 +197,33 @@ def test_the_result_does_not_depend_on_how_many_samples_are_held_at_a_time(case,
     model, images, labels = prepared(CASES[case], num_samples=5)
     whole = diagonal_fisher(model, state_of(model), [(images, labels)])
 
-    monkeypatch.setattr(squares, "CHUNK_ELEMENTS", 1)
+    monkeypatch.setitem(products.BLOCK_ELEMENTS, "cpu", 1)
+    monkeypatch.setitem(convolutions.PATCH_ELEMENTS, "cpu", 1)
 
     assert_equal(diagonal_fisher(model, state_of(model), [(images, labels)]), whole)
 
 
-def test_no_tensor_of_samples_times_parameters_is_ever_formed():
-    class Largest(TorchDispatchMode):
-        numel = 0
+@pytest.mark.parametrize("case", ["small_cnn", "convolutions"])
+def test_the_result_does_not_depend_on_how_a_convolution_is_squared(case, monkeypatch):
+    model, images, labels = prepared(CASES[case], num_samples=5)
+    by_patches = diagonal_fisher(model, state_of(model), [(images, labels)])
 
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            result = func(*args, **(kwargs or {}))
-            sizes = [
-                tensor.numel()
-                for tensor in torch.utils._pytree.tree_leaves(result)
-                if torch.is_tensor(tensor)
-            ]
-            self.numel = max([self.numel, *sizes])
-            return result
+    monkeypatch.setattr(convolutions, "MUCH_WORK", 0)
+    monkeypatch.setattr(convolutions.library, "conv2d_weight", counted(convolutions.library.conv2d_weight))
 
-    model = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    images = torch.rand(256, 64, 2, 2)
-    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    assert_equal(diagonal_fisher(model, state_of(model), [(images, labels)]), by_patches)
+    assert convolutions.library.conv2d_weight.num_calls >= len(images)
 
-    with Largest() as largest:
-        diagonal_fisher(model, state_of(model), [(images, torch.zeros(256, dtype=torch.int64))])
 
-    assert largest.numel <= squares.CHUNK_ELEMENTS < len(images) * num_parameters
+def counted(function):
+    """The function, with a count of its calls."""
+
+    def call(*args):
+        call.num_calls += 1
+        return function(*args)
+
+    call.num_calls = 0
+    return call
 
 
 def test_the_model_is_left_as_it_was():
@@ -315,7 +328,7 @@ def test_slow_parameters_are_named():
     model, _, _ = prepared(CASES["functional"])
     samples, _ = labelled([0, 1])
 
-    assert per_class_fishers(model, state_of(model), samples, 4).loose == ("scale", "layer.weight")
+    assert per_class_fishers(model, state_of(model), samples, 4).loose == ("layer.weight",)
 
 
 def test_progress_counts_samples_and_may_cancel():
