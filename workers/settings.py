@@ -1,5 +1,7 @@
 """What a worker and the relay must be told beside the core's settings: broker, device, bounds."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from service.core.settings import CoreSettings
@@ -16,6 +18,12 @@ class WorkerSettings(CoreSettings):
     threads: int = Field(default=1, ge=1, description="CPU threads of the engine.")
     deadline_seconds: float = Field(default=86_400.0, gt=0, description="Longest a single call may compute.")
     cache_bytes: int = Field(default=8 << 30, ge=0, description="Memory for models kept ready in the engine.")
+    fisher_bytes: int = Field(
+        default=4 << 30,
+        ge=0,
+        description="Bound on the Fishers stored class by class for one model; above it only their sum is "
+        "kept, and a class's own is computed from its samples when it is asked for.",
+    )
     allowed_factories: str = Field(
         default="", description="Comma-separated `module:callable` that may build a model."
     )
@@ -23,6 +31,11 @@ class WorkerSettings(CoreSettings):
     extra_methods: str = Field(
         default="", description="Comma-separated packages with further unlearning methods."
     )
+
+    @property
+    def initial_dir(self) -> Path:
+        """Folder of weights that recipes start from, put there by the operator as DIGEST.safetensors."""
+        return self.data_dir / "initial"
 
     @property
     def heartbeat_seconds(self) -> float:

@@ -1,5 +1,6 @@
 """The whole line with real processes: POST, forget, audit, publish, pull, withdraw, verify."""
 
+import json
 from pathlib import Path
 
 import httpx
@@ -9,8 +10,13 @@ from lethe.client import LetheApiError, pull
 from lethe.client.evidence import collect
 from lethe.client.records import class_target, samples_target
 from lethe.verify import verify_bundle
+from service.core.db.session import transaction
+from service.core.registry import repository as registry
+from service.core.storage.filesystem import FilesystemStore
 from tests.fixtures.digits import TrainedDigits
 from tests.fixtures.stack import Stack
+
+CLASS_FISHER = "prepared/class_fisher"
 
 
 def test_a_class_and_some_samples_are_forgotten_published_and_proven(
@@ -45,6 +51,25 @@ def test_a_class_and_some_samples_are_forgotten_published_and_proven(
         collect(client, request.id, tmp_path / request.id)
         findings = verify_bundle(tmp_path / request.id)
         assert findings and all(finding.ok for finding in findings), findings
+
+
+def test_a_published_version_is_got_ready_for_the_next_request_while_nobody_waits(
+    shared_stack: Stack, trained_digits: TrainedDigits
+) -> None:
+    client = shared_stack.client
+    shared_stack.register(trained_digits.registration("ready"), trained_digits.weights)
+
+    request = shared_stack.settled(client.forget("ready", class_target([8]), method="retrain"))
+
+    assert request.status == "completed"
+    by_name = shared_stack.until(
+        lambda: served_files(shared_stack, "ready"), lambda files: f"{CLASS_FISHER}/0.safetensors" in files
+    )
+    assert {f"{CLASS_FISHER}/{label}.safetensors" in by_name for label in range(8)} == {True}
+    assert f"{CLASS_FISHER}/8.safetensors" not in by_name
+    space, sha256 = by_name[f"{CLASS_FISHER}/record.json"]
+    record = json.loads(FilesystemStore(shared_stack.folder / "store").read(space, sha256))
+    assert record["weights"] == by_name["model.safetensors"][1]
 
 
 def test_waiting_requests_share_one_run_and_get_a_certificate_each(
@@ -110,6 +135,14 @@ def test_a_refused_rung_leads_to_the_next(shared_stack: Stack, trained_digits: T
         2,
         "exact",
     )
+
+
+def served_files(stack: Stack, name: str) -> dict[str, tuple[str, str]]:
+    """Return name -> store space and digest of every file of the served version."""
+    with transaction(stack.sessions) as session:
+        model = registry.model_named(session, name)
+        version = registry.version_numbered(session, model.id, model.served_version or 0)
+        return {f.name: (model.space, f.sha256) for f in registry.files_of(session, version.id)}
 
 
 def _proof(stack: Stack, request_id: str) -> bytes:

@@ -141,7 +141,7 @@ class AuditReply(Message):
 
 
 class Carry(Message):
-    """Make a passed candidate ready for the next request: carry over what the forgotten did not touch."""
+    """Make a passed candidate a version: carry over what the forgotten did not touch, and measure it."""
 
     call: Literal["carry"] = "carry"
     model: ModelSpec
@@ -161,7 +161,23 @@ class CarryReply(Message):
     facts: dict[str, Any]
 
 
-Call = Annotated[Catalogue | Prepare | Unlearn | Audit | Carry, Field(discriminator="call")]
+class Refresh(Message):
+    """Take anew what a version needs for its next request, at its weights and from what it still knows."""
+
+    call: Literal["refresh"] = "refresh"
+    model: ModelSpec
+    base: tuple[StoredFile, ...]
+    forgotten_classes: tuple[int, ...]
+    forgotten_positions: tuple[int, ...]
+
+
+class RefreshReply(Message):
+    """All private files of the version."""
+
+    files: tuple[StoredFile, ...]
+
+
+Call = Annotated[Catalogue | Prepare | Unlearn | Audit | Carry | Refresh, Field(discriminator="call")]
 
 
 class Asked(Message):

@@ -19,7 +19,9 @@ from workers.audit.base import AuditError
 from workers.engine.messages import Answer, Asked, Failure, Progress
 from workers.engine.operations.dispatch import Operations
 from workers.numerics.architectures import ArchitectureError
+from workers.numerics.calling import CallError
 from workers.numerics.datasets.base import DatasetError, DatasetRowError
+from workers.numerics.fisher import FisherError
 from workers.numerics.params import WeightsError
 from workers.preparation.recipe import RecipeError
 from workers.preparation.training import TrainingError
@@ -36,6 +38,8 @@ FINAL_CODES: tuple[tuple[type[Exception], str], ...] = (
     (ArchitectureError, "architecture_invalid"),
     (RecipeError, "training_invalid"),
     (TrainingError, "training_failed"),
+    (FisherError, "fisher_undefined"),
+    (CallError, "architecture_invalid"),
 )
 """Errors that trying again cannot mend, and the code each is reported under; the first that fits counts."""
 

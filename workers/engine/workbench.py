@@ -1,29 +1,29 @@
 """One model as the engine holds it: architecture, data, and the files of a version as tensors."""
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from service.core import errors
 from service.core.storage.filesystem import FilesystemStore
 from workers.engine.messages import ModelSpec, StoredFile
 from workers.engine.shelf import Shelf
-from workers.numerics import architectures
+from workers.numerics import architectures, calling
 from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.base import DatasetSource
-from workers.numerics.params import Params, conform, from_bytes, to_bytes
+from workers.numerics.params import Params, conform, from_bytes, read_file, to_bytes
 from workers.preparation.recipe import TrainingRecipe
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 CODES = "prepared/codes.safetensors"
-COUNTS = "prepared/class_counts.json"
-CLASS_FILE = re.compile(r"prepared/(code_fisher|class_fisher)/(\d+)\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Workbench:
         store: Where its files lie.
         shelf: What was loaded before.
         device: Where tensors are put when they are loaded.
+        initial_dir: Folder of the weights that recipes start from.
+        fisher_bytes: Bound on the Fishers kept class by class; above it only their sum is kept.
     """
 
     spec: ModelSpec
@@ -47,6 +49,8 @@ class Workbench:
     store: FilesystemStore
     shelf: Shelf
     device: torch.device
+    initial_dir: Path
+    fisher_bytes: int
 
     def build(self) -> nn.Module:
         """Return a new, untrained instance of the architecture."""
@@ -60,6 +64,21 @@ class Workbench:
         """
         return self._shelved(sha256, lambda read: conform(self.build(), read))
 
+    def initial_weights(self) -> Params | None:
+        """Return the weights that the recipe starts from; None if it names none, or they are not here.
+
+        They are the operator's, not the store's: a version of a model has seen the data, and never serves.
+
+        Raises:
+            WeightsError: The file is no safetensors.
+        """
+        if self.recipe.initial is None:
+            return None
+        try:
+            return read_file(self.initial_dir / f"{self.recipe.initial}.safetensors")
+        except FileNotFoundError:
+            return None
+
     def tensors(self, sha256: str) -> Params:
         """Return a stored file of tensors as it is."""
         return self._shelved(sha256, lambda read: read)
@@ -71,29 +90,24 @@ class Workbench:
                 return self.tensors(file.sha256)["codes"]
         return None
 
-    def fishers(self, files: Sequence[StoredFile], family: str) -> dict[int, Params]:
-        """Return the Fishers by class of one family: `code_fisher` or `class_fisher`."""
-        found = {}
-        for file in files:
-            match = CLASS_FILE.fullmatch(file.name)
-            if match is not None and match[1] == family:
-                found[int(match[2])] = self.tensors(file.sha256)
-        return found
+    def read_json(self, sha256: str) -> dict[str, Any]:
+        """Return a stored record."""
+        return json.loads(self._read(sha256))  # type: ignore[no-any-return]
 
-    def class_counts(self, files: Sequence[StoredFile]) -> dict[int, int]:
-        """Return over how many samples each class's Fisher was taken."""
-        for file in files:
-            if file.name == COUNTS:
-                return {int(label): count for label, count in json.loads(self._read(file.sha256)).items()}
-        return {}
+    def has(self, sha256: str) -> bool:
+        """Whether a file is in the store."""
+        try:
+            self.store.path(self.spec.space, sha256)
+        except errors.NotFound:
+            return False
+        return True
 
     def num_outputs(self, params: Params) -> int:
-        """Return how many classes the model tells apart, from one image of its data."""
-        model = self.build().to(self.device).eval()
-        image = self.source.images(np.zeros(1, dtype=np.int64)).to(self.device)
-        with torch.no_grad():
-            logits: Tensor = torch.func.functional_call(model, params, (image,))
-        return int(logits.shape[1])
+        """Return how many classes the model tells apart; it is asked of an empty image, of no sample."""
+        blank = torch.zeros(1, *self.source.input_shape)
+        model = self.build()
+        with calling.evaluating(model), torch.no_grad():
+            return calling.logits(model, params, blank).shape[1]
 
     def placed(self, params: Params) -> Params:
         """Return parameters on the bench's device."""

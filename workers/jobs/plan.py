@@ -47,11 +47,13 @@ class Terrain:
     Attributes:
         offers: The methods of the catalogue by name.
         has_codes: Whether it was trained with mnemonic codes.
+        has_recipe: Whether it can be trained again: weights that its recipe starts from are here.
         training_seconds: Measured cost of training it once.
     """
 
     offers: Mapping[str, Offer]
     has_codes: bool
+    has_recipe: bool
     training_seconds: float | None
 
 
@@ -111,7 +113,10 @@ def _exact_first(policy: Policy, terrain: Terrain) -> list[str]:
 def _fits(name: str, group: Group, terrain: Terrain) -> bool:
     offer = terrain.offers.get(name)
     return (
-        offer is not None and group.kind in offer.kinds and ("codes" not in offer.needs or terrain.has_codes)
+        offer is not None
+        and group.kind in offer.kinds
+        and ("codes" not in offer.needs or terrain.has_codes)
+        and ("recipe" not in offer.needs or terrain.has_recipe)
     )
 
 

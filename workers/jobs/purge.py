@@ -39,6 +39,7 @@ def purge(context: Context, lease: Lease, pulse: Pulse) -> None:
             service.record_purge(session, model, version, purged)
         for sha256 in set(context.store.digests(model.space)) - living:
             context.store.delete(model.space, sha256)
+        context.store.sweep_checkpoints(model.space)  # no other job of this model runs meanwhile
         context.store.sweep_partials(model.space, time.time() - ABANDONED_SECONDS)
         queue.finish(session, lease)
     log.info("model.purged", model=str(lease.model_id), versions=[version.number for version in versions])

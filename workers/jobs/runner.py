@@ -22,11 +22,17 @@ from workers.jobs.context import Context
 from workers.jobs.heartbeat import Heartbeat
 from workers.jobs.prepare import prepare
 from workers.jobs.purge import purge
+from workers.jobs.refresh import refresh
 from workers.jobs.unlearn import unlearn
 
 Job = Callable[[Context, Lease, Pulse], None]
 
-JOBS: dict[JobKind, Job] = {JobKind.PREPARE: prepare, JobKind.UNLEARN: unlearn, JobKind.PURGE: purge}
+JOBS: dict[JobKind, Job] = {
+    JobKind.PREPARE: prepare,
+    JobKind.UNLEARN: unlearn,
+    JobKind.PURGE: purge,
+    JobKind.REFRESH: refresh,
+}
 log = logging.get(__name__)
 
 

@@ -24,6 +24,7 @@ from workers.jobs import plan
 from workers.jobs.context import Context, files_of, spec_of
 from workers.jobs.prepare import named
 from workers.jobs.progress import Reporter
+from workers.settings import WorkerSettings
 
 ACCEPTED = "pass"
 STRENGTH = ("exact", "certified", "approximate", "suppressed")
@@ -78,6 +79,7 @@ def unlearn(context: Context, lease: Lease, pulse: Pulse) -> None:
                 for entry in methods.all_methods(session)
             },
             has_codes=any(file.name == "prepared/codes.safetensors" for file in base),
+            has_recipe=_has_recipe(context.settings, model),
             training_seconds=model.training_seconds,
         )
         spec = spec_of(session, model)
@@ -175,6 +177,12 @@ def _publish(context: Context, lease: Lease, pulse: Pulse, work: Workpiece, cand
     with transaction(context.sessions) as session:
         version = runs.publish(session, lease, work.assignment, publication, context.signatory)
     log.info("run.published", run=str(work.assignment.run_id), version=version.number)
+
+
+def _has_recipe(settings: WorkerSettings, model: Model) -> bool:
+    """Whether the weights that the model's recipe starts from are here, or it draws its own."""
+    digest = model.training.get("initial")
+    return digest is None or (settings.initial_dir / f"{digest}.safetensors").is_file()
 
 
 def weakest(guarantees: Iterable[str]) -> str:

@@ -1,8 +1,8 @@
 """What must exist before a deletion request comes, so that most requests need no pass over the training data.
 
-Made once for a version of a model: the codes it was trained with and the Fisher of each, the Fisher of each
-class's training samples, and the accuracies that later versions are held against. What a full training
-costs is measured beside it, by `training.estimate_seconds`.
+Made for a version of a model: the codes it was trained with, the Fishers of codes and of classes (`fishers`),
+and the accuracies that later versions are held against. What a full training costs is measured beside it, by
+`training.estimate_seconds`.
 """
 
 from collections.abc import Collection
@@ -15,19 +15,16 @@ from torch import Tensor, nn
 from workers.numerics import fisher, metrics
 from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.base import DatasetSource, Manifest, ReaderSource
-from workers.numerics.fisher import ClassFishers
 from workers.numerics.information import ClassInformation
 from workers.numerics.params import Params, conform
-from workers.preparation import training
+from workers.preparation import fishers, training
 from workers.preparation.recipe import TrainingRecipe
 from workers.preparation.training import Build, Progress
-
-_BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What the version scores before anything is forgotten.
+    """What a version scores.
 
     Attributes:
         accuracy_holdout: on the holdout samples; None if there are none.
@@ -42,36 +39,91 @@ class Baseline:
     num_holdout: int
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """The preparation of one version.
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What a version still knows: the samples and codes of the classes that are not forgotten.
 
     Attributes:
-        codes: float32 [classes, C, H, W]; None if the model was trained without codes.
-        code_fishers: class -> squared gradient at its code; empty if there are no codes.
-        class_fishers: class -> mean Fisher over its training samples; a class without any is absent.
-        class_counts: class -> number of those samples.
+        classes: ascending.
+        learned: training samples.
+        holdout: held-out samples.
+        codes: [num_classes, C, H, W], those of forgotten classes too; None if it was trained without.
+    """
+
+    classes: tuple[int, ...]
+    learned: SampleSet
+    holdout: SampleSet
+    codes: Tensor | None
+
+    @property
+    def code_set(self) -> SampleSet | None:
+        """The codes of the known classes as samples of them; in the network's input scale already."""
+        if self.codes is None:
+            return None
+        codes = self.codes.cpu()
+
+        def read(positions: NDArray[np.int64]) -> Tensor:
+            return codes[positions]
+
+        shape = (codes.shape[1], codes.shape[2], codes.shape[3])
+        source = ReaderSource("codes", Manifest.of(np.arange(len(codes))), shape, read)
+        return SampleSet(source, np.asarray(self.classes, dtype=np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The preparation of one version, all of it in memory.
+
+    Attributes:
+        codes: as in `Known`.
+        code_information: the Fishers of codes, one a class; None without codes.
+        class_information: the Fishers of the training samples by class.
         baseline: accuracies.
         loose: parameters whose Fisher took a backward pass a sample; empty for common networks.
     """
 
     codes: Tensor | None
-    code_fishers: dict[int, Params]
-    class_fishers: dict[int, Params]
-    class_counts: dict[int, int]
+    code_information: ClassInformation | None
+    class_information: ClassInformation
     baseline: Baseline
     loose: tuple[str, ...]
 
-    @property
-    def class_information(self) -> ClassInformation:
-        """The Fishers of the classes, with their counts."""
-        return ClassInformation.of_means(self.class_fishers, self.class_counts)
 
-    @property
-    def code_information(self) -> ClassInformation | None:
-        """The Fishers of the codes, one a class; None without codes."""
-        ones = dict.fromkeys(self.code_fishers, 1)
-        return ClassInformation.of_means(self.code_fishers, ones) if ones else None
+def known(
+    source: DatasetSource,
+    codes: Tensor | None,
+    excluded: NDArray[np.int64] | None = None,
+    classes: Collection[int] | None = None,
+) -> Known:
+    """Return what a version knows.
+
+    Args:
+        source: the data it learned from.
+        codes: [num_classes, C, H, W] as it was trained with; None without.
+        excluded: positions that it has forgotten; nothing is read of them.
+        classes: the classes that it still knows; all if None. Those that the data set lacks are left out.
+    """
+    present = range(source.manifest.num_classes)
+    left = [label for label in present if classes is None or label in classes]
+    return Known(
+        classes=tuple(left),
+        learned=_of_classes(training.remaining(source, "train", excluded), left),
+        holdout=_of_classes(training.remaining(source, "holdout", excluded), left),
+        codes=codes,
+    )
+
+
+def baseline(model: nn.Module, params: Params, known: Known) -> Baseline:
+    """Return what a version scores on what it knows."""
+    accuracy_codes = None
+    code_set = known.code_set
+    if code_set is not None and len(code_set):
+        accuracy_codes = metrics.accuracy(*metrics.logits_of(model, params, code_set))
+    if len(known.holdout) == 0:
+        return Baseline(None, {}, accuracy_codes, 0)
+    logits, labels = metrics.logits_of(model, params, known.holdout)
+    by_class = metrics.per_class_accuracy(logits, labels)
+    return Baseline(metrics.accuracy(logits, labels), by_class, accuracy_codes, len(known.holdout))
 
 
 def prepare(
@@ -84,15 +136,15 @@ def prepare(
     classes: Collection[int] | None = None,
     progress: Progress | None = None,
 ) -> Prepared:
-    """Prepare a version of a model for deletion requests; runs on the device of `params`.
+    """Prepare a version of a small model for deletion requests, in memory; runs on the device of `params`.
 
     Args:
         build: makes the untrained model.
         params: the version's full state.
-        source: the data it learned from.
+        source: as in `known`.
         recipe: how it was trained; says whether codes were mixed in, and which.
-        excluded: positions that this version has forgotten; nothing is kept of them.
-        classes: the classes that this version still knows; all of the data set's if None.
+        excluded: as in `known`.
+        classes: as in `known`.
         progress: called with the share done; may raise to cancel.
 
     Raises:
@@ -103,57 +155,36 @@ def prepare(
     """
     model = build()
     params = conform(model, params)
-    known = set(range(source.manifest.num_classes) if classes is None else classes)
-    learned = _of_classes(training.remaining(source, "train", excluded), known)
-    holdout = _of_classes(training.remaining(source, "holdout", excluded), known)
-
-    codes = training.draw_recipe_codes(source, recipe)
-    code_set = None if codes is None else _of_classes(_as_samples(codes), known)
-    by_class = _fishers(model, params, learned, source, progress)
-    by_code = None if code_set is None else _fishers(model, params, code_set, source)
+    still = known(source, training.draw_recipe_codes(source, recipe), excluded, classes)
+    code_set = still.code_set
+    by_class, loose = _in_memory(model, params, still.learned, still.classes, progress)
     return Prepared(
-        codes=codes,
-        code_fishers={} if by_code is None else by_code.fishers,
-        class_fishers=by_class.fishers,
-        class_counts={label: by_class.counts[label] for label in sorted(known)},
-        baseline=_baseline(model, params, holdout, code_set),
-        loose=by_class.loose,
+        codes=still.codes,
+        code_information=None if code_set is None else _in_memory(model, params, code_set, still.classes)[0],
+        class_information=by_class,
+        baseline=baseline(model, params, still),
+        loose=loose,
     )
 
 
-def _of_classes(samples: SampleSet, known: set[int]) -> SampleSet:
-    return samples.take(np.flatnonzero(np.isin(samples.labels.numpy(), list(known))))
-
-
-def _as_samples(codes: Tensor) -> SampleSet:
-    """Return the codes as samples of their classes; they are in the network's input scale already."""
-    rows = np.arange(len(codes))
-    channels, height, width = codes.shape[1:]
-
-    def read(positions: NDArray[np.int64]) -> Tensor:
-        return codes[positions]
-
-    return SampleSet(ReaderSource("codes", Manifest.of(rows), (channels, height, width), read), rows)
-
-
-def _fishers(
+def _in_memory(
     model: nn.Module,
     params: Params,
     samples: SampleSet,
-    source: DatasetSource,
+    classes: Collection[int],
     progress: Progress | None = None,
-) -> ClassFishers:
-    return fisher.per_class_fishers(
-        model, params, samples, source.manifest.num_classes, batch_size=_BATCH_SIZE, progress=progress
-    )
+) -> tuple[ClassInformation, tuple[str, ...]]:
+    """Hold every class's Fisher, as precise as it was computed."""
+    means: dict[int, Params] = {}
+    counts: dict[int, int] = {}
+    loose: tuple[str, ...] = ()
+    for found in fisher.each_class(
+        model, params, samples, classes, batch_size=fishers.BATCH_SIZE, progress=progress
+    ):
+        means[found.label], counts[found.label] = found.mean, found.count
+        loose = found.loose
+    return ClassInformation.of_means(means, counts), loose
 
 
-def _baseline(model: nn.Module, params: Params, holdout: SampleSet, code_set: SampleSet | None) -> Baseline:
-    accuracy_codes = None
-    if code_set is not None and len(code_set):
-        accuracy_codes = metrics.accuracy(*metrics.logits_of(model, params, code_set))
-    if len(holdout) == 0:
-        return Baseline(None, {}, accuracy_codes, 0)
-    logits, labels = metrics.logits_of(model, params, holdout)
-    by_class = metrics.per_class_accuracy(logits, labels)
-    return Baseline(metrics.accuracy(logits, labels), by_class, accuracy_codes, len(holdout))
+def _of_classes(samples: SampleSet, classes: Collection[int]) -> SampleSet:
+    return samples.take(np.flatnonzero(np.isin(samples.labels.numpy(), [*classes])))

@@ -62,7 +62,7 @@ _PROVIDED_BY = {
     Need.FORGET_SET: "the request names no sample that it learned from",
     Need.RETAIN_SET: "the request would leave no training sample",
     Need.TUNING_SET: "give the dataset a holdout split, or state the strength in the request",
-    Need.RECIPE: "register the model with its training recipe",
+    Need.RECIPE: "register its recipe, and put the weights it starts from into the workers' `initial` folder",
 }
 
 
@@ -95,7 +95,8 @@ class ForgetProblem:
         class_information: squared per-sample gradients of the training samples by class, of the classes not
             forgotten earlier. For a class request they may be those of an earlier version's weights; for a
             samples request they are those of `params`.
-        retrain: trains from scratch without the given manifest positions.
+        retrain: trains by the recipe, from its beginning, without the given manifest positions; None if it
+            starts from weights that are not here.
         recipe: how the model was trained, as JSON.
         seed: where all randomness of this run starts.
         device: where the tensors live and the model runs.

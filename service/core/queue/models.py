@@ -20,6 +20,8 @@ class JobKind(StrEnum):
     """Take every request that waits for the model, forget, audit, publish."""
     PURGE = "purge"
     """Delete the files of withdrawn versions and leave receipts."""
+    REFRESH = "refresh"
+    """Take anew what the served version needs for its next request; lets every other job go first."""
 
 
 class JobState(StrEnum):

@@ -20,6 +20,8 @@ from service.core.queue import doorbell
 from service.core.queue.models import Job, JobKind, JobState
 
 RETRY_SECONDS = 1.0
+TURN = (Job.kind == JobKind.REFRESH, Job.position)
+"""Whose turn it is among a model's jobs: as they came, but nobody waits for a refresh."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def ring(session: Session, job_id: uuid.UUID) -> None:
 
 
 def claim(session: Session, job_id: uuid.UUID, owner: str, lease_seconds: float) -> Lease | None:
-    """Claim the first ready job of a model, in the order they came.
+    """Claim the first ready job of a model, in the order they came, a refresh last.
 
     A retry that is not due yet holds its place: later jobs of the model wait behind it, so that order is kept
     and attempts are counted where they belong.
@@ -98,7 +100,7 @@ def claim(session: Session, job_id: uuid.UUID, owner: str, lease_seconds: float)
     first = (
         select(Job.id)
         .where(Job.model_id == model_id, Job.state == JobState.READY)
-        .order_by(Job.position)
+        .order_by(*TURN)
         .limit(1)
         .with_for_update()
         .scalar_subquery()
@@ -244,7 +246,7 @@ def _end(session: Session, lease: Lease, **values: object) -> None:
     following = session.scalar(
         select(Job.id)
         .where(Job.model_id == lease.model_id, Job.state == JobState.READY)
-        .order_by(Job.position)
+        .order_by(*TURN)
         .limit(1)
     )
     if following is not None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -206,6 +206,39 @@ def publish(
     session.execute(select(func.pg_notify(doorbell.PUBLISHED_CHANNEL, model.name)))
     session.flush()
     return version
+
+
+def renew_preparation(session: Session, model: Model, version: Version, files: Sequence[NamedFile]) -> None:
+    """Put other private files in the place of a version's; what serving pulls stays as it is.
+
+    Args:
+        session: The transaction.
+        model: The model.
+        version: The version, published still.
+        files: Its private files from now on.
+
+    Raises:
+        errors.Conflict: The version is no longer served.
+    """
+    if model.served_version != version.number:
+        raise errors.Conflict(
+            f"Version {version.number} is no longer served; its preparation is of no use.", code="base_moved"
+        )
+    session.execute(
+        delete(VersionFile).where(VersionFile.version_id == version.id, VersionFile.is_public.is_(False))
+    )
+    session.add_all(
+        VersionFile(
+            version_id=version.id,
+            name=file.name,
+            sha256=file.stored.sha256,
+            size=file.stored.size,
+            is_public=False,
+        )
+        for file in files
+    )
+    queue.enqueue(session, model.id, JobKind.PURGE)
+    session.flush()
 
 
 def withdraw(session: Session, model: Model, number: int) -> None:

@@ -177,7 +177,7 @@ def publish(
     """Publish, bury what was forgotten, complete every request with its certificate, finish the job.
 
     All of it is one transaction: either the new version is served and everything is told of it, or nothing
-    has happened.
+    has happened. What the version needs for its next request is refreshed by a job of its own.
 
     Raises:
         errors.LeaseLost: The job is no longer ours.
@@ -202,6 +202,7 @@ def publish(
     _close(run, RunState.PUBLISHED)
     for request in _requests(session, run):
         certify(session, request, run, model, publication.files, publication.guarantee, signatory)
+    queue.enqueue(session, model.id, JobKind.REFRESH)
     queue.finish(session, lease)
     return version
 

@@ -15,6 +15,7 @@ CHUNK_BYTES = 1 << 20
 DIGEST = re.compile(r"[0-9a-f]{64}")
 SPACE = re.compile(r"[0-9a-zA-Z_-]{1,80}")
 PARTIAL = ".partial-"
+CHECKPOINT = ".checkpoint-"
 
 
 class FilesystemStore:
@@ -109,6 +110,20 @@ class FilesystemStore:
                     file.unlink()
                     num_removed += 1
         return num_removed
+
+    def checkpoint(self, space: str, name: str) -> Path:
+        """Return where work on a space that may be killed notes how far it is; its folder is there.
+
+        The file holds what the space's artefacts hold, so it lies beside them and goes with them.
+        """
+        folder = self._space(space)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder / f"{CHECKPOINT}{name}"
+
+    def sweep_checkpoints(self, space: str) -> None:
+        """Remove every checkpoint of a space; whoever left one begins anew."""
+        for file in self._space(space).glob(f"*{CHECKPOINT}*"):
+            file.unlink(missing_ok=True)
 
     def _space(self, space: str) -> Path:
         if not SPACE.fullmatch(space):

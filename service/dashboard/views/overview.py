@@ -25,6 +25,7 @@ DOING = {
     JobKind.PREPARE: "Preparing the model",
     JobKind.UNLEARN: "Unlearning",
     JobKind.PURGE: "Deleting withdrawn files",
+    JobKind.REFRESH: "Getting ready for the next request",
 }
 
 

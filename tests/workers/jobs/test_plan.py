@@ -15,7 +15,7 @@ OFFERS = {
     "ssd": Offer("ssd", "approximate", frozenset({"class", "samples"}), frozenset({"class_fishers"})),
     "retrain": Offer("retrain", "exact", frozenset({"class", "samples"}), frozenset({"recipe"})),
 }
-TERRAIN = Terrain(OFFERS, has_codes=True, training_seconds=1000.0)
+TERRAIN = Terrain(OFFERS, has_codes=True, has_recipe=True, training_seconds=1000.0)
 POLICY = Policy(
     exact_budget_seconds=600.0,
     class_ladder=("one_shot", "ssd", "retrain"),
@@ -49,6 +49,12 @@ def test_a_sample_request_climbs_the_samples_ladder() -> None:
 
     assert methods(rungs) == [["ssd"], ["retrain"]]
     assert rungs[0][0].positions == (5, 8)
+
+
+def test_a_model_whose_initial_weights_are_gone_is_never_planned_to_be_retrained() -> None:
+    terrain = replace(TERRAIN, has_recipe=False, training_seconds=1.0)
+
+    assert methods(plan.ladder(CLASS_ONLY, POLICY, terrain)) == [["one_shot"], ["ssd"]]
 
 
 def test_mixed_requests_share_each_rung_and_end_in_one_retraining() -> None:

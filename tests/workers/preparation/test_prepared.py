@@ -42,13 +42,13 @@ def test_every_class_has_its_fisher_its_count_and_its_code(state):
 
     prepared = prepare(build, state, source, RECIPE)
 
-    assert prepared.class_counts == {0: 3, 1: 2, 2: 1}
-    assert list(prepared.class_fishers) == list(prepared.code_fishers) == [0, 1, 2]
+    assert prepared.class_information.counts == {0: 3, 1: 2, 2: 1}
+    assert prepared.code_information.counts == {0: 1, 1: 1, 2: 1}
     assert prepared.codes.shape == (3, 1, 4, 4) and prepared.loose == ()
-    assert prepared.class_fishers[0].keys() == dict(build().named_parameters()).keys()
+    assert prepared.class_information.fetch(0).keys() == dict(build().named_parameters()).keys()
     members = SampleSet(source, np.array([0, 1, 2])).batches(3)
     own = fisher.diagonal_fisher(build(), state, members)
-    assert torch.equal(prepared.class_fishers[0]["head.weight"], own["head.weight"])
+    assert torch.equal(prepared.class_information.fetch(0)["head.weight"], own["head.weight"])
 
 
 def test_the_fisher_of_a_code_is_its_squared_gradient(state):
@@ -56,13 +56,13 @@ def test_the_fisher_of_a_code_is_its_squared_gradient(state):
 
     own = fisher.diagonal_fisher(build(), state, [(prepared.codes[[2]], torch.tensor([2]))])
 
-    assert torch.equal(prepared.code_fishers[2]["head.weight"], own["head.weight"])
+    assert torch.equal(prepared.code_information.fetch(2)["head.weight"], own["head.weight"])
 
 
 def test_a_model_trained_without_codes_has_none(state):
     prepared = prepare(build, state, toy(), TrainingRecipe(epochs=1, batch_size=4))
 
-    assert prepared.codes is None and prepared.code_fishers == {}
+    assert prepared.codes is None and prepared.code_information is None
     assert prepared.baseline.accuracy_codes is None
 
 
@@ -83,8 +83,8 @@ def test_the_forgotten_leave_no_trace(state):
     prepared = prepare(build, state, toy(seen), RECIPE, excluded=np.array([0, 3, 4, 7]), classes=[0, 2])
 
     assert seen == {1, 2, 5, 6}
-    assert prepared.class_counts == {0: 2, 2: 1}
-    assert set(prepared.class_fishers) == set(prepared.code_fishers) == {0, 2}
+    assert prepared.class_information.counts == {0: 2, 2: 1}
+    assert set(prepared.code_information.counts) == {0, 2}
     assert set(prepared.baseline.accuracy_by_class) == {0}
 
 

@@ -1,17 +1,18 @@
-"""Makes a candidate that passed its audit ready for the next request.
+"""Makes a candidate that passed its audit a version: measures it, and carries over what it may keep.
 
-The class Fishers are taken anew, at the new weights and from what is retained: the base's hold what was
-forgotten, and the Fisher of a later request's samples, at the new weights, cannot be held against them. This
-costs one pass over the retained data before the version is published.
-
-The Fishers of codes hold nothing of any sample. They stay those of the registered weights for as long as the
-weights are not trained anew: the one-shot method works best with them.
+What the forgotten touched is left behind. A class is taken out of what is kept by class; samples are part of
+their class's Fisher and of the sum, so after a request for samples none is carried. Nothing is computed from
+the training data here: what is missing, or was taken at other weights, is taken anew by the refresh.
 """
 
+from collections.abc import Iterator
+
+from workers.engine import fisher_files
+from workers.engine.fisher_files import Family
 from workers.engine.messages import Carry, CarryReply, StoredFile
 from workers.engine.operations import preparation_files
 from workers.engine.operations.target import At, all_rows
-from workers.engine.workbench import CLASS_FILE, CODES, Workbench
+from workers.engine.workbench import CODES, Workbench
 from workers.preparation import prepared
 
 
@@ -24,40 +25,31 @@ def carry(bench: Workbench, call: Carry, at: At) -> CarryReply:
     params = bench.weights(call.weights.sha256)
     num_classes = bench.num_outputs(params)
     forgotten = {*call.forgotten_classes, *(label for group in call.groups for label in group.classes)}
-    living = [label for label in range(num_classes) if label not in forgotten]
-    made = prepared.prepare(
-        bench.build,
-        params,
+    known = prepared.known(
         bench.source,
-        bench.recipe,
-        excluded=all_rows(bench.source.manifest, call.groups, call.forgotten_positions),
-        classes=living,
-        progress=at("preparing the new version"),
+        bench.codes(call.base),
+        all_rows(bench.source.manifest, call.groups, call.forgotten_positions),
+        [label for label in range(num_classes) if label not in forgotten],
     )
-    code_fishers = (
-        preparation_files.keep_fishers(bench, "code_fisher", made.code_fishers)
-        if call.is_retrained
-        else _code_fishers(call.base, living)
-    )
+    at("measuring the new version")(0.0)
     return CarryReply(
         files=(
             call.weights,
             preparation_files.keep_config(bench, num_classes, guarantee=call.guarantee),
             *(file for file in call.base if file.name == CODES),
-            *code_fishers,
-            *preparation_files.keep_fishers(bench, "class_fisher", made.class_fishers),
-            preparation_files.keep_counts(bench, made.class_counts),
+            *_fishers(bench, call, forgotten),
         ),
-        facts=preparation_files.facts_of(made.baseline),
+        facts=preparation_files.facts_of(prepared.baseline(bench.build(), params, known)),
     )
 
 
-def _code_fishers(base: tuple[StoredFile, ...], living: list[int]) -> list[StoredFile]:
-    """Return the base's code Fishers of the classes that are still known."""
-    return [
-        file
-        for file in base
-        if (match := CLASS_FILE.fullmatch(file.name)) is not None
-        and match[1] == "code_fisher"
-        and int(match[2]) in living
-    ]
+def _fishers(bench: Workbench, call: Carry, forgotten: set[int]) -> Iterator[StoredFile]:
+    """Yield what is left of the base's Fishers."""
+    if call.is_retrained:
+        return
+    names_samples = any(group.kind == "samples" for group in call.groups)
+    for family in Family:
+        kept = fisher_files.find(bench, call.base, family)
+        if kept is None or not kept.has_own or (family is Family.CLASS and names_samples):
+            continue
+        yield from fisher_files.keep_without(bench, kept, forgotten)

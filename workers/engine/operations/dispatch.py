@@ -11,11 +11,22 @@ from service.core.ledger.keys import load_or_create_pseudonym_key
 from service.core.ledger.pseudonyms import Pseudonymiser
 from service.core.storage.filesystem import FilesystemStore
 from workers.engine import messages
-from workers.engine.messages import Audit, Call, Carry, Catalogue, CatalogueReply, Message, ModelSpec, Prepare
+from workers.engine.messages import (
+    Audit,
+    Call,
+    Carry,
+    Catalogue,
+    CatalogueReply,
+    Message,
+    ModelSpec,
+    Prepare,
+    Refresh,
+)
 from workers.engine.operations.auditing import audit
 from workers.engine.operations.carrying import carry
 from workers.engine.operations.forgetting import unlearn
 from workers.engine.operations.preparing import prepare
+from workers.engine.operations.refreshing import refresh
 from workers.engine.shelf import Shelf
 from workers.engine.workbench import Workbench
 from workers.numerics.datasets.base import DatasetSource
@@ -61,6 +72,8 @@ class Operations:
             return audit(bench, call, at)
         if isinstance(call, Carry):
             return carry(bench, call, at)
+        if isinstance(call, Refresh):
+            return refresh(bench, call, at)
         return unlearn(bench, call, self._methods, at)
 
     def _bench(self, spec: ModelSpec) -> Workbench:
@@ -75,4 +88,6 @@ class Operations:
             store=self._store,
             shelf=self._shelf,
             device=self._device,
+            initial_dir=self._settings.initial_dir,
+            fisher_bytes=self._settings.fisher_bytes,
         )

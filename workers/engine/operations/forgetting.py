@@ -5,13 +5,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from workers.engine.messages import Step, StepReport, Unlearn, UnlearnReply
+from workers.engine.fisher_files import Family
+from workers.engine.messages import Step, StepReport, StoredFile, Unlearn, UnlearnReply
+from workers.engine.operations.informing import Informant
 from workers.engine.operations.target import At, Positions, positions_array, rows_of, training_rows_of
 from workers.engine.workbench import WEIGHTS, Workbench
 from workers.numerics.batches import SampleSet
-from workers.numerics.information import ClassInformation
 from workers.numerics.params import Params
-from workers.preparation import training
+from workers.preparation import prepared, training
 from workers.unlearning import parameters, registry, run
 from workers.unlearning.base import ForgetProblem, Kind, Method, Progress
 
@@ -23,13 +24,21 @@ def unlearn(bench: Workbench, call: Unlearn, methods: Mapping[str, Method], at: 
         UnlearningError: A method cannot serve this problem.
         DatasetRowError: A row cannot be read.
     """
-    weights = next(file for file in call.base if file.name == WEIGHTS)
-    params = bench.weights(weights.sha256)
+    params = bench.weights(_weights(call.base).sha256)
     classes, gone = call.forgotten_classes, positions_array(call.forgotten_positions)
-    reports = []
+    reports: list[StepReport] = []
     for step in call.steps:
         method = registry.find(methods, step.method)
-        problem = _problem(bench, call, step, params, classes, gone, at(f"forgetting by {method.name}"))
+        problem = _problem(
+            bench,
+            call,
+            step,
+            params,
+            classes,
+            gone,
+            is_changed=bool(reports),
+            progress=at(f"forgetting by {method.name}"),
+        )
         started_at = time.perf_counter()
         result = run.forget(method, problem, parameters.read(method.Parameters, step.parameters))
         reports.append(
@@ -57,35 +66,53 @@ def _problem(
     params: Params,
     forgotten_classes: tuple[int, ...],
     forgotten: Positions,
+    *,
+    is_changed: bool,
     progress: Progress,
 ) -> ForgetProblem:
-    manifest = bench.source.manifest
+    manifest, kind = bench.source.manifest, Kind(step.kind)
+    num_classes = bench.num_outputs(params)
+    living = [label for label in range(num_classes) if label not in forgotten_classes]
+    known = prepared.known(bench.source, bench.codes(call.base), forgotten, living)
+    informant = Informant(
+        bench=bench,
+        params=params,
+        weights_sha256=None if is_changed else _weights(call.base).sha256,
+        base=call.base,
+        progress=progress,
+    )
     everything = np.union1d(forgotten, rows_of(manifest, step))
+    initial = bench.initial_weights()
 
     def retrain(excluded: Positions) -> Params:
         trained = training.train(
-            bench.build, bench.source, bench.recipe, excluded=excluded, device=bench.device, progress=progress
+            bench.build,
+            bench.source,
+            bench.recipe,
+            initial=initial,
+            excluded=excluded,
+            device=bench.device,
+            progress=progress,
         )
         return bench.placed(trained.params)
 
-    by_code = bench.fishers(call.base, "code_fisher")
     return ForgetProblem(
         build=bench.build,
         params=params,
-        num_classes=bench.num_outputs(params),
-        kind=Kind(step.kind),
+        num_classes=num_classes,
+        kind=kind,
         forget=SampleSet(bench.source, np.setdiff1d(training_rows_of(manifest, step), forgotten)),
         retain=bench.samples("train", everything),
         tuning=bench.tuning(everything),
         classes=step.classes,
         forgotten_classes=forgotten_classes,
         forgotten=forgotten,
-        codes=bench.codes(call.base),
-        code_information=_information(by_code, dict.fromkeys(by_code, 1)),
-        class_information=_information(
-            bench.fishers(call.base, "class_fisher"), bench.class_counts(call.base)
+        codes=known.codes,
+        code_information=informant.inform(Family.CODE, known.code_set, known.classes),
+        class_information=informant.inform(
+            Family.CLASS, known.learned, known.classes, must_be_fresh=kind is Kind.SAMPLES
         ),
-        retrain=retrain,
+        retrain=retrain if initial is not None or bench.recipe.initial is None else None,
         recipe=bench.recipe.to_json(),
         seed=call.seed,
         device=bench.device,
@@ -93,5 +120,5 @@ def _problem(
     )
 
 
-def _information(means: Mapping[int, Params], counts: Mapping[int, int]) -> ClassInformation | None:
-    return ClassInformation.of_means(means, counts) if means else None
+def _weights(files: tuple[StoredFile, ...]) -> StoredFile:
+    return next(file for file in files if file.name == WEIGHTS)

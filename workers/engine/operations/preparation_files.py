@@ -1,14 +1,12 @@
 """The files of a version beside its weights: what serving reads of it, and what the next request needs."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor
 
 from workers.engine.messages import StoredFile
-from workers.engine.workbench import CODES, CONFIG, COUNTS, Workbench
-from workers.numerics.params import Params
+from workers.engine.workbench import CODES, CONFIG, Workbench
 from workers.preparation.prepared import Baseline
 
 
@@ -28,16 +26,6 @@ def keep_config(bench: Workbench, num_classes: int, guarantee: str | None) -> St
 def keep_codes(bench: Workbench, codes: Tensor | None) -> list[StoredFile]:
     """Store the codes, if the model was trained with any."""
     return [] if codes is None else [bench.keep(CODES, {"codes": codes})]
-
-
-def keep_fishers(bench: Workbench, family: str, fishers: Mapping[int, Params]) -> list[StoredFile]:
-    """Store one file a class, so that a class is forgotten by deleting its file."""
-    return [bench.keep(f"prepared/{family}/{label}.safetensors", params) for label, params in fishers.items()]
-
-
-def keep_counts(bench: Workbench, counts: Mapping[int, int]) -> StoredFile:
-    """Store over how many samples each class's Fisher was taken."""
-    return bench.keep_json(COUNTS, {str(label): count for label, count in counts.items()})
 
 
 def facts_of(baseline: Baseline) -> dict[str, Any]:

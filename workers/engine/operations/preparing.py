@@ -5,8 +5,9 @@ from pathlib import Path
 
 from service.core.ledger.pseudonyms import Pseudonymiser
 from workers.engine import lineage_rows
+from workers.engine.fisher_files import Family
 from workers.engine.messages import Prepare, PrepareReply
-from workers.engine.operations import preparation_files
+from workers.engine.operations import fisher_pass, preparation_files
 from workers.engine.operations.target import At, positions_array
 from workers.engine.workbench import WEIGHTS, Workbench
 from workers.numerics.datasets.base import Manifest
@@ -32,28 +33,25 @@ def prepare(bench: Workbench, call: Prepare, pseudonymiser: Pseudonymiser, at: A
     rows = under_pseudonym(manifest, call.model.dataset_name, pseudonymiser)
     digest = lineage_rows.write(Path(call.lineage_path), rows)
     excluded = positions_array(call.excluded)
-    made = prepared.prepare(
-        bench.build,
-        params,
-        bench.source,
-        bench.recipe,
-        excluded=excluded,
-        progress=at("preparing"),
-    )
+    known = prepared.known(bench.source, training.draw_recipe_codes(bench.source, bench.recipe), excluded)
+    fishers = []
+    for family, samples in ((Family.CODE, known.code_set), (Family.CLASS, known.learned)):
+        if samples is not None:
+            fishers += fisher_pass.take(
+                bench, family, params, call.weights_sha256, samples, known.classes, at(f"preparing {family}")
+            )
     return PrepareReply(
         num_classes=num_classes,
         training_seconds=training.estimate_seconds(
             bench.build, bench.source, bench.recipe, excluded=excluded, device=bench.device
         ),
         manifest_digest=digest,
-        facts=preparation_files.facts_of(made.baseline),
+        facts=preparation_files.facts_of(prepared.baseline(bench.build(), params, known)),
         files=(
             bench.stored(WEIGHTS, call.weights_sha256, is_public=True),
             preparation_files.keep_config(bench, num_classes, guarantee=None),
-            *preparation_files.keep_codes(bench, made.codes),
-            *preparation_files.keep_fishers(bench, "code_fisher", made.code_fishers),
-            *preparation_files.keep_fishers(bench, "class_fisher", made.class_fishers),
-            preparation_files.keep_counts(bench, made.class_counts),
+            *preparation_files.keep_codes(bench, known.codes),
+            *fishers,
         ),
     )
 

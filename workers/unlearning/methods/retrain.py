@@ -28,6 +28,8 @@ class Retrain:
     summary = "Trains the recorded recipe from scratch without everything ever forgotten."
     caveats = (
         "Costs a full training.",
+        "If its recipe starts from given weights: exact only if those never saw the forgotten data, "
+        "which is the owner's statement.",
         "Earlier choices that the forgotten data influenced, such as the recipe itself, are not undone.",
     )
     Parameters: type[RetrainParameters] = RetrainParameters

@@ -33,6 +33,19 @@ class TestOrder:
             assert lease.job_id == expected
             finish(sessions, lease)
 
+    def test_a_refresh_lets_every_other_job_of_its_model_go_first(
+        self, sessions: Sessions, digits: ReadyModel
+    ) -> None:
+        refresh = enqueue(sessions, digits, JobKind.REFRESH)
+        others = [enqueue(sessions, digits, kind) for kind in (JobKind.PURGE, JobKind.UNLEARN)]
+
+        claims = []
+        for _ in range(3):
+            lease = claimed(sessions, refresh)
+            claims.append(lease.job_id)
+            finish(sessions, lease)
+        assert claims == [*others, refresh]
+
     def test_bell_for_an_unknown_job_is_ignored(self, sessions: Sessions) -> None:
         assert claim(sessions, uuid4()) is None
 

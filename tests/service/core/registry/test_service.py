@@ -172,6 +172,36 @@ class TestPublish:
         assert gone.value.details == ({"successor": 2, "revocation_floor": 2},)
         assert (JobKind.PURGE, JobState.READY) in jobs_of(sessions, digits)
 
+    def test_a_renewed_preparation_replaces_private_files_alone_and_has_the_old_ones_purged(
+        self, sessions: Sessions, digits: ReadyModel
+    ) -> None:
+        fresh = NamedFile("prepared/class_fisher/0.safetensors", Stored(fake_digest("fresh"), 7), False)
+        with transaction(sessions) as session:
+            model = repository.model_named(session, "digits")
+            version = repository.version_numbered(session, model.id, 1)
+            public = [file.sha256 for file in repository.files_of(session, version.id, public=True)]
+
+            service.renew_preparation(session, model, version, [fresh])
+
+        with transaction(sessions) as session:
+            version = service.servable(session, "digits", 1)
+            private = repository.files_of(session, version.id, public=False)
+            assert [(file.name, file.sha256) for file in private] == [(fresh.name, fresh.stored.sha256)]
+            assert [f.sha256 for f in repository.files_of(session, version.id, public=True)] == public
+        assert (JobKind.PURGE, JobState.READY) in jobs_of(sessions, digits)
+
+    def test_the_preparation_of_a_version_that_is_no_longer_served_is_refused(
+        self, kernel: Kernel, sessions: Sessions, digits: ReadyModel
+    ) -> None:
+        kernel.ask_samples(digits, 1)
+        kernel.serve(digits)
+
+        with transaction(sessions) as session:
+            model = repository.model_named(session, "digits")
+            version = repository.version_numbered(session, model.id, 1)
+            with pytest.raises(errors.Conflict):
+                service.renew_preparation(session, model, version, [])
+
     def test_floor_rises_with_every_version_and_never_falls(
         self, kernel: Kernel, sessions: Sessions, digits: ReadyModel
     ) -> None:

@@ -188,6 +188,18 @@ class TestPurge:
         assert files_below(store.root) == sorted([young, store.path(SPACE, stored.sha256)])
         assert store.sweep_partials("empty", older_than=2_000) == 0
 
+    def test_a_checkpoint_is_no_artefact_and_goes_with_the_half_written_ones(
+        self, store: FilesystemStore
+    ) -> None:
+        path = store.checkpoint(SPACE, "pass")
+        path.write_bytes(b"how far it is")
+        path.with_name(f".{path.name}.17").write_bytes(b"half of it")
+        assert list(store.digests(SPACE)) == [] and store.checkpoint(SPACE, "pass") == path
+
+        store.sweep_checkpoints(SPACE)
+
+        assert files_below(store.root) == []
+
 
 def leave_behind(store: FilesystemStore) -> Path:
     """An unfinished file, as a writer that was killed leaves it."""

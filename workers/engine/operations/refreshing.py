@@ -1,0 +1,44 @@
+"""Takes a version's Fishers anew, off the path of any request.
+
+After a publication the new version lives with what its base left it. That is enough for the next class
+request; a request that needs more makes up for it by a pass over the data. This pass is made here, before one
+comes.
+
+The Fishers of codes hold nothing of any sample. They stay those of the weights as they were trained: the
+one-shot method works best with them.
+"""
+
+from workers.engine import fisher_files
+from workers.engine.fisher_files import Family
+from workers.engine.messages import Refresh, RefreshReply
+from workers.engine.operations import fisher_pass
+from workers.engine.operations.target import At, positions_array
+from workers.engine.workbench import CODES, WEIGHTS, Workbench
+from workers.preparation import prepared
+
+
+def refresh(bench: Workbench, call: Refresh, at: At) -> RefreshReply:
+    """Return the private files that the version should have.
+
+    Raises:
+        DatasetRowError: A row cannot be read.
+    """
+    weights = next(file for file in call.base if file.name == WEIGHTS)
+    params = bench.weights(weights.sha256)
+    living = [label for label in range(bench.num_outputs(params)) if label not in call.forgotten_classes]
+    known = prepared.known(
+        bench.source, bench.codes(call.base), positions_array(call.forgotten_positions), living
+    )
+    files = [file for file in call.base if file.name == CODES]
+    for family, samples in ((Family.CODE, known.code_set), (Family.CLASS, known.learned)):
+        kept = fisher_files.find(bench, call.base, family)
+        is_good = kept is not None and (
+            kept.weights_sha256 == weights.sha256 or (family is Family.CODE and kept.has_own)
+        )
+        if is_good:
+            files += fisher_files.files_of(call.base, family)
+        elif samples is not None:
+            files += fisher_pass.take(
+                bench, family, params, weights.sha256, samples, living, at(f"refreshing {family}")
+            )
+    return RefreshReply(files=tuple(files))
