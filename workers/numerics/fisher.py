@@ -24,15 +24,7 @@ from workers.numerics.losses import FisherError, SummedLoss, cross_entropy_sum
 from workers.numerics.params import Params
 from workers.numerics.per_sample import SquaredGradients
 
-__all__ = [
-    "ClassFisher",
-    "ClassFishers",
-    "FisherError",
-    "FisherSum",
-    "diagonal_fisher",
-    "each_class",
-    "per_class_fishers",
-]
+__all__ = ["ClassFisher", "FisherError", "FisherSum", "diagonal_fisher", "each_class"]
 
 
 @dataclass(frozen=True)
@@ -49,21 +41,6 @@ class ClassFisher:
     label: int
     count: int
     mean: Params
-    loose: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ClassFishers:
-    """One diagonal Fisher a class.
-
-    Attributes:
-        fishers: class -> mean over its samples, as `diagonal_fisher` gives it; absent without samples.
-        counts: class -> number of samples, for every class.
-        loose: as in `ClassFisher`.
-    """
-
-    fishers: dict[int, Params]
-    counts: dict[int, int]
     loose: tuple[str, ...]
 
 
@@ -233,30 +210,6 @@ def each_class(
         del sums
         yield found
         del found
-
-
-def per_class_fishers(
-    model: nn.Module,
-    params: Params,
-    samples: SampleSet,
-    num_classes: int,
-    *,
-    batch_size: int = 64,
-    progress: Callable[[float], None] | None = None,
-) -> ClassFishers:
-    """Return the mean Fishers of classes 0 to num_classes - 1, all at once; see `each_class`.
-
-    The Fisher of any set of classes is the mean of theirs weighted by `counts`.
-    """
-    counts = torch.bincount(samples.labels, minlength=num_classes)[:num_classes].tolist()
-    fishers: dict[int, Params] = {}
-    loose: tuple[str, ...] = ()
-    for found in each_class(
-        model, params, samples, range(num_classes), batch_size=batch_size, progress=progress
-    ):
-        fishers[found.label] = found.mean
-        loose = found.loose
-    return ClassFishers(fishers, dict(enumerate(counts)), loose)
 
 
 def _copy_into(own: Params, given: Params) -> None:

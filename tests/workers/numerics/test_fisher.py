@@ -13,7 +13,7 @@ from workers.numerics import convolutions, products
 from workers.numerics.architectures import mlp, small_cnn
 from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.base import Manifest, ReaderSource
-from workers.numerics.fisher import FisherError, diagonal_fisher, per_class_fishers
+from workers.numerics.fisher import FisherError, diagonal_fisher, each_class
 from workers.numerics.params import WeightsError, num_changed, state_of
 
 # Both sides work in float64 and differ only in the order of sums.
@@ -299,14 +299,13 @@ def test_each_class_has_the_fisher_of_its_own_samples():
     model, _, _ = prepared(CASES["small_cnn"])
     samples, images = labelled([3, 0, 3, 9, 0, 3, 3])  # 9 has a single sample, the others none
 
-    found = per_class_fishers(model, state_of(model), samples, 10, batch_size=3)
+    found = [*each_class(model, state_of(model), samples, range(10), batch_size=3)]
 
-    assert list(found.fishers) == [0, 3, 9] and found.loose == ()
-    assert found.counts == {0: 2, 3: 4, 9: 1} | dict.fromkeys([1, 2, 4, 5, 6, 7, 8], 0)
-    for label, fisher in found.fishers.items():
-        rows = samples.labels == label
+    assert [(one.label, one.count, one.loose) for one in found] == [(0, 2, ()), (3, 4, ()), (9, 1, ())]
+    for one in found:
+        rows = samples.labels == one.label
         oracle = sum_of_squared_gradients(model, images[rows], samples.labels[rows])
-        assert_equal(fisher, {name: total / int(rows.sum()) for name, total in oracle.items()})
+        assert_equal(one.mean, {name: total / one.count for name, total in oracle.items()})
 
 
 def test_classes_weighted_by_their_counts_give_the_fisher_of_all():
@@ -314,13 +313,10 @@ def test_classes_weighted_by_their_counts_give_the_fisher_of_all():
     samples, _ = labelled([3, 0, 3, 9, 0, 3, 3])
     params = state_of(model)
 
-    found = per_class_fishers(model, params, samples, 10)
+    found = [*each_class(model, params, samples, range(10))]
 
     whole = diagonal_fisher(model, params, samples.batches(4))
-    weighted = {
-        name: sum(found.counts[label] * fisher[name] for label, fisher in found.fishers.items()) / 7
-        for name in whole
-    }
+    weighted = {name: sum(one.count * one.mean[name] for one in found) / 7 for name in whole}
     assert_equal(weighted, whole)
 
 
@@ -328,7 +324,8 @@ def test_slow_parameters_are_named():
     model, _, _ = prepared(CASES["functional"])
     samples, _ = labelled([0, 1])
 
-    assert per_class_fishers(model, state_of(model), samples, 4).loose == ("layer.weight",)
+    (first, *_) = each_class(model, state_of(model), samples, range(4))
+    assert first.loose == ("layer.weight",)
 
 
 def test_progress_counts_samples_and_may_cancel():
@@ -336,11 +333,12 @@ def test_progress_counts_samples_and_may_cancel():
     samples, _ = labelled([0, 1, 1, 1])
     seen = []
 
-    per_class_fishers(model, state_of(model), samples, 4, batch_size=2, progress=seen.append)
+    for _ in each_class(model, state_of(model), samples, range(4), batch_size=2, progress=seen.append):
+        pass
     assert seen == [0.25, 0.75, 1.0]
 
     def cancel(_):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        per_class_fishers(model, state_of(model), samples, 4, progress=cancel)
+        next(each_class(model, state_of(model), samples, range(4), progress=cancel))
