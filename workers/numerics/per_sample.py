@@ -4,17 +4,16 @@ The copy is made and looked over once, then serves every batch; whoever gave the
 precision is computed in float32, since the square of a small gradient is zero in it.
 """
 
-import copy
 import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from workers.numerics import calling, coverage, graphs
+from workers.numerics import calling, copies, coverage, graphs
 from workers.numerics.coverage import Coverage, Place
 from workers.numerics.losses import FisherError, SummedLoss
-from workers.numerics.params import Params, load_params, trainable_names
+from workers.numerics.params import Params, trainable_names
 from workers.numerics.recording import Recorder, Spread
 
 
@@ -33,12 +32,8 @@ class SquaredGradients:
 
     def __init__(self, model: nn.Module, params: Params, loss: SummedLoss) -> None:
         self._loss = loss
-        network = copy.deepcopy(model).to(calling.device_of(params))
-        load_params(network, params)
-        tensors = [*network.parameters(), *network.buffers()]
-        if any(tensor.dtype in (torch.float16, torch.bfloat16) for tensor in tensors):
-            network.float()
-        self._network = network.eval()
+        network = copies.private(model, params)
+        self._network = network
         self._values = {name: network.get_parameter(name) for name in trainable_names(network)}
         self._plan: Coverage | None = None
 
