@@ -4,6 +4,7 @@ Forgetting costs milliseconds and reading images costs more, so the samples are 
 candidate is run on them. They were held out from training; test data never comes here.
 """
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -50,6 +51,11 @@ class Panel:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def thinned(self, limit: int) -> "Panel":
+        """Return at most `limit` of the samples, evenly spread."""
+        step = -(-len(self) // limit)
+        return self if step <= 1 else Panel(self.images[::step], self.labels[::step])
+
     def ask(self, model: nn.Module, params: Params) -> "Answers":
         """Run one candidate on every sample."""
         with calling.evaluating(model), torch.no_grad():
@@ -87,14 +93,27 @@ class Answers:
         """Mean probability of the true class."""
         return float(self.logits.softmax(1).gather(1, self.labels[:, None]).mean())
 
+    def movement_from(self, before: "Answers") -> float:
+        """Return the root mean square of the change of these samples' logits, relative to their size before.
+
+        Infinite where logits that were all zero moved.
+        """
+        moved = float((self.logits - before.logits).square().mean().sqrt())
+        size = float(before.logits.square().mean().sqrt())
+        return moved / size if size > 0 else (math.inf if moved > 0 else 0.0)
+
     def confidence_above(self, reference: "Answers") -> float:
         """Return how much more confident these samples are than samples of their own class in the reference.
 
         In log odds, which weigh a sure sample's surplus as much as an unsure one's; a mean loss would be
         that of one outlier. A class that the reference lacks is compared with all of it.
         """
+        return float(self.surpluses(reference).mean())
+
+    def surpluses(self, reference: "Answers") -> Tensor:
+        """Return what `confidence_above` is the mean of, [n]."""
         theirs = metrics.confidence(reference.logits, reference.labels)
         known = torch.unique(reference.labels).tolist()
         mean_of = {label: theirs[reference.labels == label].mean() for label in known}
         expected = torch.stack([mean_of.get(label, theirs.mean()) for label in self.labels.tolist()])
-        return float((metrics.confidence(self.logits, self.labels) - expected).mean())
+        return metrics.confidence(self.logits, self.labels) - expected

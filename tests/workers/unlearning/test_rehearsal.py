@@ -38,3 +38,27 @@ def test_confidence_is_compared_class_by_class():
 
 def test_answers_that_are_not_finite_say_so():
     assert not Answers(torch.tensor([[torch.nan, 0.0]]), torch.tensor([0])).is_finite
+
+
+def test_a_thinned_panel_is_spread_evenly_and_a_small_one_stays_whole():
+    panel = Panel(torch.arange(10.0)[:, None], torch.arange(10))
+
+    assert panel.thinned(4).labels.tolist() == [0, 3, 6, 9]
+    assert panel.thinned(10) is panel
+
+
+def test_movement_is_relative_to_the_size_of_the_logits_before():
+    before = Answers(torch.tensor([[3.0, 4.0]], dtype=torch.float64), torch.tensor([0]))
+    nowhere = Answers(torch.zeros(1, 2, dtype=torch.float64), torch.tensor([0]))
+
+    assert before.movement_from(before) == 0
+    assert nowhere.movement_from(before) == pytest.approx(1.0)
+    assert before.movement_from(nowhere) == float("inf") and nowhere.movement_from(nowhere) == 0
+
+
+def test_the_mean_of_the_surpluses_is_the_confidence_above():
+    forget = Answers(torch.tensor([[3.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1]))
+    unseen = Answers(torch.tensor([[1.0, 0.0]]), torch.tensor([0]))
+
+    assert forget.surpluses(unseen).tolist() == pytest.approx([2.0, 0.0])
+    assert forget.confidence_above(unseen) == pytest.approx(1.0)
