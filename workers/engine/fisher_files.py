@@ -5,7 +5,8 @@
     prepared/FAMILY/record.json        the weights they were taken at, and the counts by class
 
 A class is forgotten by leaving its own file behind and taking it out of the whole. FAMILY is `class_fisher`,
-of training samples, or `code_fisher`, of mnemonic codes.
+of training samples, or `code_fisher`, of mnemonic codes: both at the weights as they were trained, if nothing
+but classes was forgotten since. `current_fisher` is the whole of the training samples at the version's own.
 """
 
 import json
@@ -29,6 +30,7 @@ class Family(StrEnum):
 
     CLASS = "class_fisher"
     CODE = "code_fisher"
+    CURRENT = "current_fisher"
 
 
 OWN = re.compile(r"prepared/([a-z_]+)/(\d+)\.safetensors")

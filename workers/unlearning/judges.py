@@ -49,7 +49,7 @@ class Opinion:
 
 @dataclass(frozen=True, eq=False)
 class ClassJudge:
-    """Wants remaining classes recognised and the worst forgotten class not.
+    """Wants remaining classes recognised and the worst forgotten class not, both within their limits first.
 
     Both are counted and, with the same weight, averaged as probabilities: on a few hundred samples counts
     alone leave many strengths level and prefer one by the luck of a single sample.
@@ -121,10 +121,12 @@ class ClassJudge:
             return None
         left = max((answers.accuracy for answers in gone), default=0.0)
         soft = kept.mean_probability - max((answers.mean_probability for answers in gone), default=0.0)
+        has_forgotten = left <= MAX_LEFT
+        is_affordable = self.accuracy_before - kept.accuracy <= MAX_CLASS_COST
         return Opinion(
-            order=(-(kept.accuracy + (1 - left) + soft),),
-            has_forgotten=left <= MAX_LEFT,
-            is_affordable=self.accuracy_before - kept.accuracy <= MAX_CLASS_COST,
+            order=(not (has_forgotten and is_affordable), -(kept.accuracy + (1 - left) + soft)),
+            has_forgotten=has_forgotten,
+            is_affordable=is_affordable,
             remark=f"retained={kept.accuracy:.3f} error={1 - left:.3f}",
         )
 

@@ -108,8 +108,11 @@ def repaired(
         DivergedError: no repair converges.
     """
     forgot = [each for each in ranked if each.opinion is None or each.opinion.has_forgotten]
+    # Strengths of one rho break much the same; the first of each is its best.
+    first_of = {each.strength.rho: each for each in reversed(forgot or ranked)}
+    chosen = sorted(first_of.values(), key=lambda each: each.rank)[: NUM_REPAIRED if judge else 1]
     best: tuple[Candidate, Params] | None = None
-    for candidate in (forgot or ranked)[: NUM_REPAIRED if judge else 1]:
+    for candidate in chosen:
         outcome = _converged(problem, model, shares.dampen(params, candidate.strength), course)
         if outcome is None:
             continue

@@ -48,7 +48,7 @@ def _fishers(bench: Workbench, call: Carry, forgotten: set[int]) -> Iterator[Sto
     if call.is_retrained:
         return
     names_samples = any(group.kind == "samples" for group in call.groups)
-    for family in Family:
+    for family in (Family.CODE, Family.CLASS):
         kept = fisher_files.find(bench, call.base, family)
         if kept is None or not kept.has_own or (family is Family.CLASS and names_samples):
             continue

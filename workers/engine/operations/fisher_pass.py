@@ -22,6 +22,8 @@ def take(
     samples: SampleSet,
     classes: Sequence[int],
     progress: Callable[[float], None],
+    *,
+    only_sum: bool = False,
 ) -> list[StoredFile]:
     """Return a family's files: the sum, its record, and each class's own if the model is small enough.
 
@@ -33,6 +35,7 @@ def take(
         samples: What the version knows.
         classes: Which it knows.
         progress: Told the share done.
+        only_sum: Whether to keep no class's own in any case.
 
     Raises:
         FisherError: There are no per-sample gradients of this model on this data.
@@ -54,13 +57,14 @@ def take(
             checkpoint.write(tally, own)
             noted_at = time.monotonic()
 
+    is_large = fishers.compact_bytes(params, len(classes)) > bench.fisher_bytes
     fishers.take(
         bench.build(),
         params,
         samples,
         classes,
         tally,
-        keep=keep if fishers.compact_bytes(params, len(classes)) <= bench.fisher_bytes else None,
+        keep=None if only_sum or is_large else keep,
         after_class=note,
         progress=progress,
     )

@@ -62,6 +62,9 @@ class Informant:
             return None
         kept = fisher_files.find(self.bench, self.base, family)
         is_fresh = kept is not None and kept.weights_sha256 == self.weights_sha256
+        if must_be_fresh and not is_fresh:
+            kept = fisher_files.find(self.bench, self.base, Family.CURRENT)
+            is_fresh = kept is not None and kept.weights_sha256 == self.weights_sha256
         if kept is not None and kept.has_own and (is_fresh or not must_be_fresh):
             return kept.information(self.bench)
         own = cache(lambda label: self._own(samples, label))

@@ -4,8 +4,9 @@ After a publication the new version lives with what its base left it. That is en
 request; a request that needs more makes up for it by a pass over the data. This pass is made here, before one
 comes.
 
-The Fishers of codes hold nothing of any sample. They stay those of the weights as they were trained: the
-one-shot method works best with them.
+Fishers by class stay those of the weights as they were trained, for as long as they hold nothing that was
+forgotten: forgetting further classes works better with them than with new ones, by codes as by dampening
+(docs/results.md). Samples are held against the sum at the present weights, so that is taken beside them.
 """
 
 from workers.engine import fisher_files
@@ -32,13 +33,22 @@ def refresh(bench: Workbench, call: Refresh, at: At) -> RefreshReply:
     files = [file for file in call.base if file.name == CODES]
     for family, samples in ((Family.CODE, known.code_set), (Family.CLASS, known.learned)):
         kept = fisher_files.find(bench, call.base, family)
-        is_good = kept is not None and (
-            kept.weights_sha256 == weights.sha256 or (family is Family.CODE and kept.has_own)
-        )
-        if is_good:
+        is_fresh = kept is not None and kept.weights_sha256 == weights.sha256
+        if samples is None:
+            continue
+        if kept is not None and (is_fresh or kept.has_own):
             files += fisher_files.files_of(call.base, family)
-        elif samples is not None:
-            files += fisher_pass.take(
-                bench, family, params, weights.sha256, samples, living, at(f"refreshing {family}")
-            )
+            if is_fresh or family is Family.CODE:
+                continue
+            family = Family.CURRENT
+        files += fisher_pass.take(
+            bench,
+            family,
+            params,
+            weights.sha256,
+            samples,
+            living,
+            at(f"refreshing {family}"),
+            only_sum=family is Family.CURRENT,
+        )
     return RefreshReply(files=tuple(files))

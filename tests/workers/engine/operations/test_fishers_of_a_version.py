@@ -1,12 +1,13 @@
 """A version's Fishers: taken once, carried over without what was forgotten, taken anew off the path."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 
 from service.core.ledger.pseudonyms import Pseudonymiser
-from tests.fixtures.benches import A_CLASS, NUM_CLASSES, bench, quiet, weights
+from tests.fixtures.benches import A_CLASS, NUM_CLASSES, Rows, bench, quiet, weights
 from workers.engine import fisher_files
 from workers.engine.fisher_files import Family
 from workers.engine.messages import Carry, Group, Prepare, Refresh
@@ -57,6 +58,11 @@ def refreshed(table, base, *, classes=(), positions=()):
     )
     public = [file for file in base if file.is_public]
     return (*public, *refresh(table, asked, quiet).files)
+
+
+def bench_like(table):
+    """The same bench with rows of its own, so that reading them leaves no trace."""
+    return replace(table, source=Rows())
 
 
 def names(files):
@@ -143,6 +149,33 @@ def test_a_refresh_leaves_the_codes_fishers_at_the_weights_as_they_were_trained(
 
     codes = {file.sha256 for file in fisher_files.files_of(after, Family.CODE)}
     assert {file.sha256 for file in fisher_files.files_of(fresh, Family.CODE)} == codes
+
+
+def test_a_refresh_after_a_class_keeps_the_classes_as_trained_and_adds_the_sum_of_now(first):
+    table, files = first
+    after = carried(table, files, Group(kind="class", classes=(3,)))
+
+    fresh = refreshed(table, after, classes=(3,))
+
+    kept = fisher_files.find(table, fresh, Family.CLASS)
+    assert kept == fisher_files.find(table, after, Family.CLASS)
+    now = next(file.sha256 for file in after if file.name == WEIGHTS)
+    current = fisher_files.find(table, fresh, Family.CURRENT)
+    assert (current.weights_sha256, current.own) == (now, {})
+    known = prepared.known(table.source, None, classes=[0, 1, 2])
+    table.source.rows_read.clear()
+    told = Informant(table, weights(seed=1), now, fresh).inform(
+        Family.CLASS, known.learned, known.classes, must_be_fresh=True
+    )
+    oracle = sum(
+        NUM_TRAINED * own_of(bench_like(table), c, at=weights(seed=1))["head.bias"].double() for c in range(3)
+    )
+    torch.testing.assert_close(told.whole()["head.bias"], oracle, rtol=1e-6, atol=0)
+    assert not table.source.rows_read, "the sum was taken before anyone asked"
+    assert (
+        fisher_files.find(table, carried(table, fresh, Group(kind="class", classes=(2,))), Family.CURRENT)
+        is None
+    )
 
 
 def test_a_refresh_of_what_is_fresh_computes_nothing(first):
