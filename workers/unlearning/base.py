@@ -79,7 +79,7 @@ class ForgetProblem:
     """One model, what it must forget, and what preparation left ready for it.
 
     Attributes:
-        build: makes the architecture; its initial weights are never used.
+        build: makes the architecture; its initial weights are newly drawn each time.
         params: the current weights and buffers, on `device`.
         num_classes: outputs of the head.
         kind: what the request names.
@@ -198,6 +198,10 @@ class Method(Protocol):
     @property
     def caveats(self) -> tuple[str, ...]:
         """What a user must know before choosing it."""
+
+    @property
+    def experimental(self) -> str | None:
+        """Why it runs only where a request or a policy names it; None for a method fit for every model."""
 
     @property
     def Parameters(self) -> type[Any]:

@@ -57,6 +57,7 @@ def describe(method: Method) -> dict[str, Json]:
         "needs": [*sorted(method.needs)],
         "summary": method.summary,
         "caveats": [*method.caveats],
+        "experimental": method.experimental,
         "parameters": schema(method.Parameters),
     }
 

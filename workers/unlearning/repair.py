@@ -3,27 +3,20 @@
 Forgetting by hand, weight by weight, hits weights that the remaining classes need too. Where retained data
 may be read, a few steps of plain descent on them restore these classes; what was forgotten stays so only if
 it was really lost, so whoever repairs must look at the forget set again.
-
-The network stays in evaluation mode: batch norm keeps its statistics and dropout is off, so that the outcome
-depends on nothing but the weights, the samples and the seed, and other buffers stay as they are.
 """
 
-import itertools
-import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from workers.numerics import calling, copies, seeding
 from workers.numerics.batches import SampleSet
-from workers.numerics.params import Params, trainable_names
+from workers.numerics.params import Params
+from workers.unlearning import descent, losses
 from workers.unlearning.base import Json, Progress, no_progress
-from workers.unlearning.errors import DivergedError
+from workers.unlearning.descent import Batch, Network
 
 BATCH_SIZE = 64
-MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
@@ -55,7 +48,7 @@ def repair(
     """Return the weights after some steps of descent on retained samples.
 
     Source of the idea: the repair step of the amnesiac methods; the rest is plain SGD with momentum 0.9 on
-    the mean cross entropy. Computed in float32 if the weights are in half precision.
+    the mean cross entropy.
 
     Args:
         model: gives the structure and says what is trainable; not changed.
@@ -72,35 +65,15 @@ def repair(
         DivergedError: the loss or a weight is not finite.
         DatasetRowError: a row cannot be read.
     """
-    device = calling.device_of(params)
-    network = copies.private(model, params)
-    weights: Params = {name: network.get_parameter(name) for name in trainable_names(network)}
-    optimizer = torch.optim.SGD(weights.values(), lr=course.learning_rate, momentum=MOMENTUM)
-    num_steps = course.num_steps
-    for step, (images, labels) in enumerate(itertools.islice(_batches(samples, seed), num_steps)):
-        for group in optimizer.param_groups:
-            group["lr"] = course.learning_rate * (1 + math.cos(math.pi * step / num_steps)) / 2
-        with torch.enable_grad():
-            logits = calling.check_logits(network(calling.like(images, weights)), len(images))
-            loss = nn.functional.cross_entropy(logits, labels.to(device))
-        if not math.isfinite(value := float(loss.detach())):
-            raise DivergedError(
-                f"expected a repair that converges, its loss is {value} at step {step + 1} of {num_steps}: "
-                "state a smaller repair_rate, or dampen less"
-            )
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        progress((step + 1) / num_steps)
-
-    repaired = {name: value.detach().to(params[name].dtype) for name, value in weights.items()}
-    broken = [name for name, value in repaired.items() if not bool(torch.isfinite(value).all())]
-    if broken:
-        raise DivergedError(f"the repair made {broken[0]} non-finite: state a smaller repair_rate")
-    return {**params, **repaired}
+    return descent.descend(
+        model,
+        params,
+        [descent.stream(samples, BATCH_SIZE, params, seed, "repair")],
+        _on_retained,
+        descent.Course(course.num_steps, course.learning_rate),
+        progress=progress,
+    )
 
 
-def _batches(samples: SampleSet, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield batches without end, in another order each time through."""
-    for epoch in itertools.count():
-        yield from samples.batches(BATCH_SIZE, seeding.generator(seed, "repair", epoch))
+def _on_retained(network: Network, batches: Sequence[Batch]) -> Tensor:
+    return losses.cross_entropy(network, batches[0])

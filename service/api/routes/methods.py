@@ -14,7 +14,7 @@ router = APIRouter(prefix="/v1/methods", tags=["methods"])
 
 
 class MethodView(BaseModel):
-    """One method; `description` has its kinds, needs, caveats and the schema of its parameters."""
+    """One method; `description` says for what, from what and how it works, and whether it is experimental."""
 
     name: str
     version: str

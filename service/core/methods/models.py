@@ -19,5 +19,5 @@ class MethodEntry(Base):
     version: Mapped[str] = mapped_column(String(20))
     guarantee: Mapped[str] = mapped_column(String(20))
     description: Mapped[dict[str, Any]]
-    """kinds, needs, summary, caveats and the schema of the parameters."""
+    """kinds, needs, summary, caveats, why it is experimental (or null), and the schema of the parameters."""
     published_at: Mapped[datetime] = mapped_column(default=clock.now)

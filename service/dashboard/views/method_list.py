@@ -38,6 +38,7 @@ class MethodRow:
     needs: tuple[str, ...]
     summary: str
     caveats: tuple[str, ...]
+    experimental: str | None
     parameters: tuple[Parameter, ...]
 
 
@@ -52,9 +53,7 @@ class MethodList:
 def look(session: Session, _: datetime) -> MethodList:
     """Read the catalogue."""
     rows = [method_row(entry) for entry in methods.all_methods(session)]
-    return MethodList(
-        tuple(sorted(rows, key=lambda row: (STRENGTH.index(Guarantee(row.guarantee)), row.name)))
-    )
+    return MethodList(tuple(sorted(rows, key=_rank)))
 
 
 def method_row(entry: MethodEntry) -> MethodRow:
@@ -72,8 +71,14 @@ def method_row(entry: MethodEntry) -> MethodRow:
         needs=tuple(words.NEED.get(need, words.readable(need)) for need in described.get("needs", ())),
         summary=described.get("summary", ""),
         caveats=tuple(described.get("caveats", ())),
+        experimental=described.get("experimental"),
         parameters=_parameters(described.get("parameters") or {}),
     )
+
+
+def _rank(row: MethodRow) -> tuple[bool, int, str]:
+    """Order by fitness for every model, then by strength of the promise."""
+    return row.experimental is not None, STRENGTH.index(Guarantee(row.guarantee)), row.name
 
 
 def _parameters(schema: Mapping[str, Any]) -> tuple[Parameter, ...]:

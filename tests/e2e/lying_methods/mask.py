@@ -20,6 +20,7 @@ class Mask:
     needs = frozenset()
     summary = "A lie for tests."
     caveats = ()
+    experimental = None
     Parameters = Nothing
 
     def forget(self, problem: ForgetProblem, parameters: Nothing) -> UnlearnResult:

@@ -20,6 +20,7 @@ class Noop:
     needs = frozenset()
     summary = "A lie for tests."
     caveats = ()
+    experimental = None
     Parameters = Nothing
 
     def forget(self, problem: ForgetProblem, parameters: Nothing) -> UnlearnResult:

@@ -65,7 +65,7 @@ def test_the_same_seed_repairs_to_the_same_bytes_and_another_does_not():
 
 
 def test_a_repair_that_diverges_says_so():
-    with pytest.raises(DivergedError, match="smaller repair_rate"):
+    with pytest.raises(DivergedError, match="smaller learning rate"):
         broken_and_repaired(Course(3, 1e30), train_counts=(40, 40, 40, 40))
 
 

@@ -40,6 +40,7 @@ class Stub:
     needs = frozenset()
     summary = ""
     caveats = ()
+    experimental = None
     Parameters = Nothing
 
     def forget(self, problem, parameters):

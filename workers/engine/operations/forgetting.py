@@ -48,7 +48,7 @@ def unlearn(bench: Workbench, call: Unlearn, methods: Mapping[str, Method], at: 
                 method_version=method.version,
                 parameters={**result.parameters},
                 guarantee=method.guarantee,
-                caveats=method.caveats,
+                caveats=_caveats(method),
                 seconds=time.perf_counter() - started_at,
                 diagnostics={**result.diagnostics},
             )
@@ -118,6 +118,13 @@ def _problem(
         device=bench.device,
         progress=progress,
     )
+
+
+def _caveats(method: Method) -> tuple[str, ...]:
+    """Return what a reader of the certificate must know of the method."""
+    if method.experimental is None:
+        return method.caveats
+    return (f"Experimental: {method.experimental}", *method.caveats)
 
 
 def _weights(files: tuple[StoredFile, ...]) -> StoredFile:

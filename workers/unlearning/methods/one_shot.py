@@ -156,6 +156,7 @@ class OneShot:
     guarantee = Guarantee.APPROXIMATE
     kinds = frozenset({Kind.CLASS})
     needs = frozenset({Need.CODES})
+    experimental = None
     summary = "Forgets a class within a second from its mnemonic code; touches no training data."
     caveats = (
         "Class requests only.",

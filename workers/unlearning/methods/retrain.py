@@ -25,6 +25,7 @@ class Retrain:
     guarantee = Guarantee.EXACT
     kinds = frozenset({Kind.CLASS, Kind.SAMPLES})
     needs = frozenset({Need.RECIPE, Need.RETAIN_SET})
+    experimental = None
     summary = "Trains the recorded recipe from scratch without everything ever forgotten."
     caveats = (
         "Costs a full training.",

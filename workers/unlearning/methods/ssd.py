@@ -101,10 +101,11 @@ class Ssd:
     """The method as the registry finds it."""
 
     name = "ssd"
-    version = "2"
+    version = "3"
     guarantee = Guarantee.APPROXIMATE
     kinds = frozenset({Kind.CLASS, Kind.SAMPLES})
     needs = frozenset({Need.CLASS_FISHERS, Need.FORGET_SET, Need.TUNING_SET})
+    experimental = None
     summary = (
         "Shrinks the weights that hold mostly the forget set's information; seconds, no training as a rule."
     )
