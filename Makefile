@@ -73,11 +73,20 @@ browser: ## See that there is a Chromium for the dashboard's test; as root it is
 		exit 1; \
 	fi
 
+##@ Measure
+
+QUALITY = $(BIN)/python -m benchmarks.quality
+
+.PHONY: bench-quality
+bench-quality: setup ## Rank every method on every kind of request (SMALL=1: minutes; DATA=dir: MNIST too)
+	$(QUALITY) $(if $(SMALL),--small,--write)
+	$(if $(DATA),$(QUALITY) --dataset mnist --data $(DATA) --seeds 1 $(if $(SMALL),--small --epochs 2,--write),)
+
 .PHONY: help
 help:
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # uv removes what the lock does not name, Lethe itself included, and keeps pip and uv: so Lethe comes last.
 $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/uv

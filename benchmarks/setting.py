@@ -25,10 +25,11 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
-from workers.numerics import seeding
+from workers.numerics import architectures, seeding
 from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.base import SPLITS, DatasetSource, Manifest, Normalisation, ReaderSource
 from workers.numerics.datasets.pixels import as_images
+from workers.numerics.datasets.registry import open_source
 from workers.preparation.recipe import TrainingRecipe
 
 DATASETS = ("mnist", "cifar10")
@@ -46,7 +47,7 @@ class Setting:
     """What every model of a run shares.
 
     Attributes:
-        name: one of DATASETS.
+        name: one of DATASETS, or digits.
         source: the data, splits train, holdout and test.
         build: makes the untrained network.
         recipe: of the models with codes; seeds and learning rate are replaced model by model.
@@ -122,6 +123,13 @@ def open_setting(name: str, data: Path, epochs: int, device: torch.device | str 
         code_mix=code_mix,
     )
     return Setting(name, _as_source(name, parts, normalisation), build, recipe, torch.device(device))
+
+
+def digits_setting(epochs: int = 20, device: torch.device | str = "cpu") -> Setting:
+    """Return scikit-learn's digits with a small convolutional network: what needs no data folder."""
+    recipe = TrainingRecipe(epochs=epochs, batch_size=32, learning_rate=0.1, code_mix=0.1)
+    source = open_source({"source": "digits"})
+    return Setting("digits", source, architectures.small_cnn, recipe, torch.device(device))
 
 
 def fully_connected() -> nn.Module:

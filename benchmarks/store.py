@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.quality import NUM_CLASSES, build, interval, of_class, problem_of
+from benchmarks.classes import NUM_CLASSES, build, interval, of_class, problem_of
 from workers.numerics import fisher, metrics
 from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.base import DatasetSource

@@ -1,6 +1,6 @@
 """How well each class of scikit-learn's digits is forgotten, beside a model retrained without it.
 
-    python -m benchmarks.quality [--small] [--strict]
+    python -m benchmarks.classes [--small] [--strict]
 
 For each seed a small convolutional network is trained with mnemonic codes; for each class every approximate
 method makes a copy forget it, and the audit gives its verdict. Retained accuracy (A_R) and the error on what
