@@ -82,9 +82,9 @@ def ladder(assignment: Assignment, policy: Policy, terrain: Terrain) -> list[tup
         names = [name or column[-1] for name, column in zip(row, columns, strict=True)]
         exact = next((name for name in names if terrain.offers[name].guarantee == EXACT), None)
         rung = (
-            (_everything(assignment, exact),)
+            (_everything(assignment, exact, policy),)
             if exact is not None
-            else tuple(_step(group, name) for group, name in zip(groups, names, strict=True))
+            else tuple(_step(group, name, policy) for group, name in zip(groups, names, strict=True))
         )
         if rung not in rungs:
             rungs.append(rung)
@@ -120,10 +120,17 @@ def _fits(name: str, group: Group, terrain: Terrain) -> bool:
     )
 
 
-def _step(group: Group, method: str) -> Step:
-    return Step(kind=group.kind, classes=group.classes, positions=group.positions, method=method)
+def _step(group: Group, method: str, policy: Policy) -> Step:
+    return Step(
+        kind=group.kind,
+        classes=group.classes,
+        positions=group.positions,
+        method=method,
+        parameters=policy.method_parameters.get(method, {}),
+    )
 
 
-def _everything(assignment: Assignment, method: str) -> Step:
+def _everything(assignment: Assignment, method: str, policy: Policy) -> Step:
     kind = "class" if assignment.classes else "samples"
-    return Step(kind=kind, classes=assignment.classes, positions=assignment.positions, method=method)
+    whole = Group(kind=kind, classes=assignment.classes, positions=assignment.positions)
+    return _step(whole, method, policy)

@@ -31,7 +31,14 @@ STRENGTH = ("exact", "certified", "approximate", "suppressed")
 """Guarantees, strongest first; a run of several steps may claim the weakest of theirs."""
 
 RUNG_FAILURES = frozenset(
-    {"missing_need", "unsupported_kind", "ineffective", "diverged", "impossible_request"}
+    {
+        "missing_need",
+        "unsupported_kind",
+        "invalid_parameters",
+        "ineffective",
+        "diverged",
+        "impossible_request",
+    }
 )
 """Reasons of one method that another may not share: the next rung is tried."""
 

@@ -24,6 +24,10 @@ class Policy(BaseModel):
     samples_ladder: tuple[str, ...] = Field(
         default=("ssd", "retrain"), min_length=1, description="Methods for sample and subject requests."
     )
+    method_parameters: dict[str, dict[str, bool | int | float | str | None]] = Field(
+        default_factory=dict,
+        description="Parameters that differ from a method's defaults, by method; GET /v1/methods lists them.",
+    )
     audit_limits: dict[str, float] = Field(
         default_factory=dict, description="Thresholds of audit checks that differ from the suite's."
     )

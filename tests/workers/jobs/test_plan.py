@@ -109,3 +109,12 @@ def test_a_policy_without_retraining_never_retrains(kind: str) -> None:
     assignment = CLASS_ONLY if kind == "class" else SAMPLES_ONLY
 
     assert methods(plan.ladder(assignment, policy, TERRAIN)) == [["ssd"]]
+
+
+def test_a_policy_states_the_parameters_of_its_methods() -> None:
+    policy = POLICY.model_copy(update={"method_parameters": {"ssd": {"rho": 0.3}}})
+
+    rungs = plan.ladder(ASSIGNMENT, policy, TERRAIN)
+
+    assert [step.parameters for step in rungs[0]] == [{}, {"rho": 0.3}]
+    assert rungs[-1][0].parameters == {}

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from service.core.registry.policy import Policy
 from workers.unlearning import registry
 from workers.unlearning.errors import MethodClashError, UnknownMethodError
 from workers.unlearning.methods.retrain import METHOD as RETRAIN
@@ -66,6 +67,14 @@ def test_a_catalogue_row_is_json_and_says_what_a_user_must_know(name):
     assert row["guarantee"] in {"exact", "certified", "approximate", "suppressed"}
     assert {*row["kinds"]} <= {"class", "samples"} and row["kinds"]
     assert row["parameters"]["type"] == "object"
+    assert row["experimental"] is None or row["experimental"].endswith(".")
+
+
+def test_no_policy_tries_an_experimental_method_unasked():
+    policy = Policy()
+
+    tried = {*policy.class_ladder, *policy.samples_ladder}
+    assert all(registry.discover()[name].experimental is None for name in tried)
 
 
 def test_one_shot_warns_of_relapse_and_of_its_licence():
