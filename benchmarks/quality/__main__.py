@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of images; see benchmarks/setting.py")
     parser.add_argument("--cache", type=Path, default=Path("build/quality"), help="for trained weights")
     parser.add_argument("--epochs", type=int, default=20, help="of every training")
+    parser.add_argument("--learning-rate", type=float, default=0.1, help="at the first step")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seeds", type=int, default=NUM_SEEDS)
     parser.add_argument("--kind", action="append", choices=[*KINDS], help="may be repeated; all by default")
@@ -111,10 +112,11 @@ def main() -> None:
 
 def _setting(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> Setting:
     if asked.dataset == DIGITS:
-        return digits_setting(asked.epochs, asked.device)
+        return digits_setting(asked.epochs, asked.device).with_learning_rate(asked.learning_rate)
     if asked.data is None:
         parser.error(f"{asked.dataset} is read from a folder: name it with --data")
-    return open_setting(asked.dataset, asked.data, asked.epochs, asked.device)
+    setting = open_setting(asked.dataset, asked.data, asked.epochs, asked.device)
+    return setting.with_learning_rate(asked.learning_rate)
 
 
 def _told(outcome: Outcome) -> str:
