@@ -44,16 +44,26 @@ class MethodRow:
 
 @dataclass(frozen=True)
 class MethodList:
-    """The methods page."""
+    """The methods page.
+
+    Attributes:
+        methods: fit for every model that has what they need.
+        experimental: the others.
+    """
 
     methods: tuple[MethodRow, ...]
+    experimental: tuple[MethodRow, ...]
     title: str = "Methods"
 
 
 def look(session: Session, _: datetime) -> MethodList:
     """Read the catalogue."""
     rows = [method_row(entry) for entry in methods.all_methods(session)]
-    return MethodList(tuple(sorted(rows, key=_rank)))
+    rows.sort(key=lambda row: (STRENGTH.index(Guarantee(row.guarantee)), row.name))
+    return MethodList(
+        methods=tuple(row for row in rows if row.experimental is None),
+        experimental=tuple(row for row in rows if row.experimental is not None),
+    )
 
 
 def method_row(entry: MethodEntry) -> MethodRow:
@@ -74,11 +84,6 @@ def method_row(entry: MethodEntry) -> MethodRow:
         experimental=described.get("experimental"),
         parameters=_parameters(described.get("parameters") or {}),
     )
-
-
-def _rank(row: MethodRow) -> tuple[bool, int, str]:
-    """Order by fitness for every model, then by strength of the promise."""
-    return row.experimental is not None, STRENGTH.index(Guarantee(row.guarantee)), row.name
 
 
 def _parameters(schema: Mapping[str, Any]) -> tuple[Parameter, ...]:

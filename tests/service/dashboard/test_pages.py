@@ -127,3 +127,14 @@ def test_whole_service_has_the_dashboard_inside(api: TestClient) -> None:
     assert "<h1>Requests</h1>" in page.text
     assert api.get("/dashboard/nothing").headers["content-type"].startswith("text/html")
     assert not [path for path in api.get("/openapi.json").json()["paths"] if "dashboard" in path]
+
+
+def test_an_experimental_method_stands_apart_with_its_reason_however_much_it_promises(
+    visitor: TestClient, scene: Scene
+) -> None:
+    page = visitor.get("/dashboard/methods").text
+
+    fit, apart = page.split('<details class="experimental">')
+    assert all(f"<code>{name}</code>" in fit for name in ("retrain", "ssd", "one_shot"))
+    assert "<code>bold</code>" not in fit
+    assert "1 experimental method: none runs" in apart and "Nobody has tried it." in apart
