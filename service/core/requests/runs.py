@@ -71,9 +71,10 @@ class Publication:
 
 
 def take(session: Session, lease: Lease) -> Assignment | None:
-    """Start a run with every request that waits for the model.
+    """Start a run with the oldest request that waits for the model, and every other one it can serve as well.
 
-    Requests whose whole target was forgotten while they waited complete at once.
+    A run uses one method for classes and one for samples, so requests that ask for another wait for the run
+    after it, whose job is made here. Requests whose whole target was forgotten meanwhile complete at once.
 
     Returns:
         What to forget, or None when nothing is left to do; the job is finished then.
@@ -87,7 +88,10 @@ def take(session: Session, lease: Lease) -> Assignment | None:
     waiting = repository.waiting_for(session, model.id)
     forgotten_classes = lineage.forgotten_classes(session, model.id)
     forgotten = set(lineage.forgotten_positions(session, model.id))
-    served = [one for one in waiting if not _is_done(session, one, forgotten_classes, forgotten)]
+    open_ones = [one for one in waiting if not _is_done(session, one, forgotten_classes, forgotten)]
+    served, methods = _together(open_ones)
+    if len(served) < len(open_ones):
+        queue.enqueue(session, model.id, JobKind.UNLEARN)
     if not served or model.served_version is None:
         queue.finish(session, lease)
         return None
@@ -113,8 +117,8 @@ def take(session: Session, lease: Lease) -> Assignment | None:
         positions=tuple(sorted(asked)),
         forgotten_classes=tuple(sorted(forgotten_classes)),
         forgotten_positions=tuple(sorted(forgotten.union(barred))),
-        class_method=_method_asked(served, is_class=True),
-        samples_method=_method_asked(served, is_class=False),
+        class_method=methods.get(True, "auto"),
+        samples_method=methods.get(False, "auto"),
     )
 
 
@@ -306,9 +310,15 @@ def _is_done(
     return True
 
 
-def _method_asked(requests: Sequence[ForgetRequest], *, is_class: bool) -> str:
-    """Return the first method that a request of this kind asked for by name, or `auto`."""
-    for request in requests:
-        if (request.kind == TargetKind.CLASS) == is_class and request.method != "auto":
-            return request.method
-    return "auto"
+def _together(waiting: Sequence[ForgetRequest]) -> tuple[list[ForgetRequest], dict[bool, str]]:
+    """Return the requests that one run can serve, and the method of those for classes (True) and of the rest.
+
+    All but those that ask for another method than an older one of their kind; `auto` is one too, so that
+    nobody is served by a method that only somebody else named.
+    """
+    methods: dict[bool, str] = {}
+    served = []
+    for request in waiting:
+        if request.method == methods.setdefault(request.kind == TargetKind.CLASS, request.method):
+            served.append(request)
+    return served, methods

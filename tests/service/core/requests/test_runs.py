@@ -93,19 +93,33 @@ class TestTake:
         assert (closed.run_id, closed.positions) == (first.run_id, None)
         assert {job.state for job in kernel.jobs(digits)} == {JobState.DONE}
 
-    def test_first_method_that_a_request_names_is_handed_to_the_run(
+    def test_requests_for_other_methods_wait_for_runs_of_their_own(
         self, kernel: Kernel, sessions: Sessions, digits: ReadyModel
     ) -> None:
         with transaction(sessions) as session:
             methods.publish(session, [offer("ssd", "samples"), offer("one_shot", "class", "samples")])
         kernel.ask_classes(digits, 1)
-        kernel.ask_samples(digits, 8)
-        kernel.ask(digits.name, samples(*digits.sample_ids(9)), method="ssd")
-        kernel.ask(digits.name, samples(*digits.sample_ids(10)), method="one_shot")
+        places = digits.trained_on(2)
+        named = ("auto", "ssd", "one_shot", "ssd", "auto")
+        asked = [
+            kernel.ask(digits.name, samples(*digits.sample_ids(place)), method=method)
+            for place, method in zip(places, named, strict=False)
+        ]
 
-        _, assignment = kernel.begin(digits)
+        taken = []
+        for _ in range(3):
+            lease, assignment = kernel.begin(digits)
+            taken.append((assignment.classes, assignment.samples_method, assignment.positions))
+            kernel.audit(lease, assignment)
+            kernel.publish(digits, lease, assignment)
 
-        assert (assignment.class_method, assignment.samples_method) == ("auto", "ssd")
+        assert taken == [
+            ((1,), "auto", (places[0], places[4])),
+            ((), "ssd", (places[1], places[3])),
+            ((), "one_shot", (places[2],)),
+        ]
+        assert {kernel.request(one.id).status for one in asked} == {Status.COMPLETED}
+        assert {job.state for job in kernel.jobs(digits)} == {JobState.DONE}
 
     def test_runs_have_seeds_of_their_own(self, kernel: Kernel, digits: ReadyModel) -> None:
         seeds = set()
