@@ -22,6 +22,7 @@ from benchmarks.quality.measures import Outcome, Ruler
 from benchmarks.quality.ways import Model, ways
 from benchmarks.setting import DATASETS, Setting, digits_setting, open_setting
 from workers.preparation.prepared import prepare
+from workers.preparation.training import estimate_seconds
 from workers.unlearning.errors import UnlearningError
 
 DIGITS = "digits"
@@ -52,11 +53,15 @@ def original(setting: Setting, cache: Cache, ask: Ask, seed: int) -> Model:
 
 def ranked(model: Model, ask: Ask, methods: list[str]) -> Iterator[tuple[Outcome, Ruler]]:
     """Yield the outcome of every way to meet one request."""
-    gold = model.cache.trained(model.recipe, ask.positions, ask.source)
+    gold, _ = model.cache.trained(model.recipe, ask.positions, ask.source)
+    # Timed beside the methods, not when it was trained: the machine may have been busier then.
+    gold_seconds = estimate_seconds(
+        model.setting.build, ask.source, model.recipe, excluded=ask.positions, device=model.setting.device
+    )
     elsewhere = model.setting.recipe_of(model.seed + REFERENCE)
     reference, _ = model.cache.trained(elsewhere, ask.positions, ask.source)
-    ruler = Ruler(model.setting, ask, model.params, gold[0], reference, gold[1], model.seed)
-    for way in ways(model, ask, gold, methods):
+    ruler = Ruler(model.setting, ask, model.params, gold, reference, gold_seconds, model.seed)
+    for way in ways(model, ask, (gold, gold_seconds), methods):
         try:
             params, seconds = way.forget()
         except UnlearningError as error:

@@ -44,7 +44,7 @@ class Outcome:
         membership: AUC of an attack by the loss, forgotten against unseen samples of the same classes.
         changed: share of the weights that differ from the original's.
         seconds: that forgetting took.
-        gold_seconds: that retraining took.
+        gold_seconds: that retraining takes.
         verdict: of the audit.
         failed: gates that refused it, joined by commas.
         scores: log odds of the label on each forgotten sample, float64 [n].
@@ -81,7 +81,7 @@ class Ruler:
         original: weights that still know.
         gold: weights retrained without the forget set, from the original's seed.
         reference: the same from another seed.
-        gold_seconds: what a retraining took.
+        gold_seconds: what a retraining takes, timed by some of its steps.
         seed: of the original.
     """
 

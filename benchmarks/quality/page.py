@@ -16,8 +16,8 @@ COLUMNS = """*Kept*, *forgotten*, *test*: accuracy in percent on retained traini
 set (by the label the model learned) and on test samples of what remains, mean ± half a 95 % interval over
 seeds. *Gap to gold*: forgotten less that of `retrain`, in points. *Distance*, *told*: as in results.md.
 *Membership*: AUC of an attack by the loss, forgotten against unseen samples of the same classes. *Changed*:
-percent of the weights. *Cost*: percent of the time that retraining took. *Audit*: how many candidates
-passed, and what refused the others."""
+percent of the weights. *Cost*: percent of the time that retraining takes, timed by some of its steps in the
+same run. *Audit*: how many candidates passed, and what refused the others."""
 
 
 def command_of(dataset: str, epochs: int, seeds: Sequence[int]) -> str:

@@ -79,7 +79,7 @@ def ways(model: Model, ask: Ask, gold: tuple[Params, float], asked: list[str]) -
     Args:
         model: that still knows.
         ask: the request.
-        gold: weights retrained without the forget set, and the seconds that took.
+        gold: weights retrained without the forget set, and the seconds that takes.
         asked: names of methods; all if empty.
     """
     yield Way(NOTHING, Guarantee.APPROXIMATE, True, lambda: (model.params, 0.0))
