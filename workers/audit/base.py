@@ -34,8 +34,8 @@ class Gating(StrEnum):
 
     A check against unseen samples takes them for what a model without the forget set would say of it. That
     is right on average and wrong for unusual samples: a mislabelled one stands out in a model that never
-    saw it. A model retrained without the forget set needs no such stand-in, so these checks inform about an
-    exact claim and do not decide it.
+    saw it. A model retrained without the forget set needs no such stand-in, and what it lost it lost with the
+    data; so these checks inform about an exact claim and do not decide it.
     """
 
     EVERY_CLAIM = "every_claim"

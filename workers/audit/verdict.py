@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from workers.audit.base import EXACT, SUPPRESSED, CheckResult, Gating
 
-SUITE = "lethe-audit-1"
+SUITE = "lethe-audit-2"
 """Name and version of the suite; it changes with every rule, limit or check that could change a verdict."""
 
 MASKING = "masking"
