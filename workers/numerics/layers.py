@@ -45,3 +45,12 @@ def layers(model: nn.Module) -> tuple[Layer, ...]:
         if own:
             found.append(Layer(prefix, own, tuple(name for name in buffers if name in persistent)))
     return tuple(found)
+
+
+def last(model: nn.Module, num_layers: int | None = None) -> tuple[Layer, ...]:
+    """Return the layers nearest to the output, the last one last; None for a third of them, rounded up.
+
+    All layers, if there are fewer.
+    """
+    every = layers(model)
+    return every[-(num_layers or -(-len(every) // 3)) :]

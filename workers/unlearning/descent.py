@@ -12,7 +12,7 @@ samples, the course and the seed.
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
@@ -47,6 +47,9 @@ class Batch:
 Loss: TypeAlias = Callable[[Network, Sequence[Batch]], Tensor]
 """(network, one batch of each set) -> scalar to be made smaller."""
 
+Penalty: TypeAlias = Callable[[Mapping[str, Tensor], int], Tensor]
+"""(weights that may move, by name; the step, from 0) -> scalar to be added to the loss."""
+
 
 @dataclass(frozen=True)
 class Course:
@@ -60,6 +63,8 @@ class Course:
         is_cosine: whether the learning rate falls along a half cosine to zero; else it stays.
         adapts_statistics: whether the network is in training mode, so that batch norm uses each batch's
             statistics and gathers them, and dropout is on.
+        max_gradient_norm: a longer gradient, over all masked weights together, is shortened to this; None
+            shortens none. A batch norm that keeps its statistics does not tame a first large step.
     """
 
     num_steps: int
@@ -68,6 +73,7 @@ class Course:
     weight_decay: float = 0.0
     is_cosine: bool = True
     adapts_statistics: bool = False
+    max_gradient_norm: float | None = None
 
     def to_json(self) -> dict[str, Json]:
         """Return what identifies the course."""
@@ -89,6 +95,7 @@ def descend(
     *,
     mask: Mapping[str, Tensor] | None = None,
     shape_gradient: Callable[[str, Tensor], Tensor] | None = None,
+    penalty: Penalty | None = None,
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> Params:
@@ -103,6 +110,7 @@ def descend(
         mask: name -> bool tensor of the parameter's shape, True where a weight may move; a parameter without
             a mask stays. None lets all trainable parameters move.
         shape_gradient: given a parameter's name and gradient, returns the gradient to step along.
+        penalty: of the weights themselves, such as their size or their distance from others.
         seed: of dropout, if the course turns it on.
         progress: told the fraction done, in [0, 1]; may raise to cancel.
 
@@ -135,6 +143,8 @@ def descend(
                 group["lr"] = course.rate(step)
             with torch.enable_grad():
                 value = loss(call, [next(batches) for batches in sets])
+                if penalty is not None:
+                    value = value + penalty(weights, step)
             _check_loss(value, step, course)
             optimizer.zero_grad()
             torch.autograd.backward(value)
@@ -142,6 +152,9 @@ def descend(
                 for name, weight in weights.items():
                     if weight.grad is not None:
                         weight.grad = shape_gradient(name, weight.grad)
+            if course.max_gradient_norm is not None:
+                _restrict(weights, mask)
+                nn.utils.clip_grad_norm_(weights.values(), course.max_gradient_norm)
             optimizer.step()
             _restore(weights, kept, mask)
             progress((step + 1) / course.num_steps)
@@ -170,6 +183,11 @@ def stream(samples: SampleSet, batch_size: int, params: Params, seed: int, name:
             yield Batch(calling.like(images, _wide(params)), labels.to(calling.device_of(params)), positions)
 
 
+def whole(params: Params, names: Collection[str]) -> dict[str, Tensor]:
+    """Return a mask that lets all weights of these tensors move, and no others."""
+    return {name: torch.ones_like(params[name], dtype=torch.bool) for name in names}
+
+
 def _wide(params: Params) -> Params:
     """Return one tensor that says where and how wide the private network computes."""
     reference = next((tensor for tensor in params.values() if tensor.is_floating_point()), torch.zeros(1))
@@ -183,6 +201,15 @@ def _check_loss(value: Tensor, step: int, course: Course) -> None:
             f"expected a descent that converges, its loss is {found} at step {step + 1} of "
             f"{course.num_steps}: state a smaller learning rate"
         )
+
+
+def _restrict(weights: Params, mask: Mapping[str, Tensor] | None) -> None:
+    """Take out of the gradients what the mask keeps from moving, so that their norm is that of the step."""
+    if mask is None:
+        return
+    for name, weight in weights.items():
+        if weight.grad is not None:
+            weight.grad = torch.where(mask[name], weight.grad, 0)
 
 
 def _restore(weights: Params, kept: Params, mask: Mapping[str, Tensor] | None) -> None:

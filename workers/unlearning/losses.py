@@ -1,5 +1,7 @@
 """What a step makes smaller, as a function of the network and one batch; each is a mean over the samples."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -10,6 +12,12 @@ from workers.unlearning.descent import Batch, Network
 def cross_entropy(network: Network, batch: Batch) -> Tensor:
     """Return the mean of -log p(label); scalar."""
     return functional.cross_entropy(network(batch.images), batch.labels)
+
+
+def of_one_set(network: Network, batches: Sequence[Batch]) -> Tensor:
+    """Return the cross entropy on a step's only batch; scalar. The loss of a plain training on one set."""
+    (batch,) = batches
+    return cross_entropy(network, batch)
 
 
 def divergence(network: Network, batch: Batch, teacher: Tensor, temperature: float = 1.0) -> Tensor:
