@@ -12,6 +12,8 @@ from typing import Any
 import torchvision
 from torch import nn
 
+from workers.numerics import ensembles
+
 _TORCHVISION = "torchvision.models"
 
 
@@ -33,6 +35,8 @@ def build(factory: str, arguments: Mapping[str, Any], allowed: Collection[str] =
     Raises:
         ArchitectureError: the factory is not allowed or not there, or refuses the arguments.
     """
+    if factory == ensembles.FACTORY:
+        return _ensemble(arguments, allowed)
     make = _find(factory, allowed)
     if any(value is not None for name, value in arguments.items() if name.startswith("weights")):
         raise ArchitectureError(
@@ -98,6 +102,17 @@ def _find(factory: str, allowed: Collection[str]) -> Callable[..., Any]:
         raise ArchitectureError(
             f"expected {factory} on the allow list to exist, got {error}; install it beside the worker"
         ) from error
+
+
+def _ensemble(arguments: Mapping[str, Any], allowed: Collection[str]) -> nn.Module:
+    """Build what `ensembles.description` describes."""
+    if arguments.keys() != {"of", "arguments", "num"} or arguments["of"] == ensembles.FACTORY:
+        raise ArchitectureError(
+            f"expected an ensemble described by of, arguments and num, got {sorted(arguments)}; correct it"
+        )
+    _check_positive(num=arguments["num"])
+    of, inner = arguments["of"], arguments["arguments"]
+    return ensembles.combined(lambda: build(of, inner, allowed), arguments["num"])
 
 
 def _block(in_channels: int, out_channels: int) -> list[nn.Module]:

@@ -33,19 +33,26 @@ class Descent:
         samples: to train on; at least one.
         recipe: everything else that decides the outcome.
         device: where the model is.
+        fall: the part of the learning rate's fall that these steps go through, as shares of the whole.
 
     Raises:
         TrainingError: the model has nothing to train, or in half precision.
     """
 
     def __init__(
-        self, model: nn.Module, samples: SampleSet, recipe: TrainingRecipe, device: torch.device
+        self,
+        model: nn.Module,
+        samples: SampleSet,
+        recipe: TrainingRecipe,
+        device: torch.device,
+        fall: tuple[float, float] = (0.0, 1.0),
     ) -> None:
         _check_trainable(model)
         self._model = model
         self._samples = samples
         self._recipe = recipe
         self._device = device
+        self._fall = fall
         self._dtype = next(p.dtype for p in model.parameters() if p.is_floating_point())
         self._codes = code_book(samples.source, recipe)
         self._optimizer = torch.optim.SGD(
@@ -135,8 +142,10 @@ class Descent:
 
     def _step(self, images: Tensor, labels: Tensor) -> None:
         """Move the weights once."""
+        start, end = self._fall
+        done = start + (end - start) * self.num_done / self.num_steps
         for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(self._recipe, self.num_done / self.num_steps)
+            group["lr"] = learning_rate(self._recipe, done)
         loss = self._loss(images, labels)
         if not math.isfinite(value := float(loss.detach())):
             raise TrainingError(

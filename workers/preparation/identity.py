@@ -7,6 +7,7 @@ which the last bits depend: who changes those between two halves of a training g
 import hashlib
 import json
 import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from workers.numerics.datasets.base import DatasetSource
 from workers.numerics.params import state_of
 from workers.preparation.recipe import TrainingRecipe
 
+_EXCLUDED = "excluded rows"
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of a function in a module's text; another in every process
 
 
@@ -39,10 +41,29 @@ def identity_of(
     return {
         "recipe": _digest(json.dumps(recipe.to_json(), sort_keys=True).encode()),
         "data set": _of_data(source),
-        "excluded rows": _digest(np.unique([] if excluded is None else excluded).astype(np.int64).tobytes()),
+        _EXCLUDED: _digest(np.unique([] if excluded is None else excluded).astype(np.int64).tobytes()),
         "architecture": _of_architecture(model),
         "device": _digest(device.type.encode()),
     }
+
+
+def after_slices(identity: Mapping[str, str], shard: int, slices: Sequence[NDArray[np.int64]]) -> dict[str, str]:
+    """Return the identity of a constituent's state by what it has learned from, in order.
+
+    Args:
+        identity: of the training, whatever it leaves out.
+        shard: which constituent.
+        slices: positions of each slice that it has learned from, ascending, the first slice first.
+    """
+    kept = {part: digest for part, digest in identity.items() if part != _EXCLUDED}
+    seen = [np.asarray(one, dtype=np.int64).tobytes() for one in slices]
+    return {**kept, "shard": _digest(str(shard).encode()), "seen rows": _digest(*seen)}
+
+
+def digest_of(identity: Mapping[str, str], parts: Sequence[str] | None = None) -> str:
+    """Return one SHA-256, hex, for an identity, or for some parts of it."""
+    chosen = {part: identity[part] for part in (identity if parts is None else parts)}
+    return _digest(json.dumps(chosen, sort_keys=True).encode())
 
 
 def _of_data(source: DatasetSource) -> str:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+MAX_PARTS = 1000
+"""Of shards, and of slices."""
+
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MAYBE = {int | None: int, str | None: str}
 _KIND_NAMES = {int: "an integer", float: "a number", str: "text"}
@@ -42,6 +45,9 @@ class TrainingRecipe:
         initial: SHA-256 of the weights that training starts from (`initial.digest_of`); None draws them. Who
             trains a model anew by this recipe needs the same weights, and whatever these weights learned
             elsewhere, the new model has learned too.
+        shards: parts of the data that each teach a network of their own; what is served aggregates them.
+        slices: parts of each shard that are added one after the other. With shards or slices above 1, samples
+            are forgotten by training only their shard anew, from before their slice (`sharded`).
     """
 
     epochs: int = 20
@@ -55,6 +61,8 @@ class TrainingRecipe:
     seed: int = 0
     steps: int | None = None
     initial: str | None = None
+    shards: int = 1
+    slices: int = 1
 
     def __post_init__(self) -> None:
         _check_range("epochs", self.epochs, 1, 100_000)
@@ -63,12 +71,19 @@ class TrainingRecipe:
         _check_range("momentum", self.momentum, 0.0, 1.0)
         _check_range("weight_decay", self.weight_decay, 0.0, 1000.0)
         _check_range("code_mix", self.code_mix, 0.0, 1.0)
+        _check_range("shards", self.shards, 1, MAX_PARTS)
+        _check_range("slices", self.slices, 1, MAX_PARTS)
         if self.steps is not None:
             _check_range("steps", self.steps, 1, 1_000_000_000)
         if self.initial is not None and not _DIGEST.fullmatch(self.initial):
             raise RecipeError(
                 f"expected initial to be 64 lower-case hexadecimal digits, got {self.initial!r}; correct it"
             )
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether it trains shard by shard and slice by slice."""
+        return self.shards > 1 or self.slices > 1
 
     @classmethod
     def from_json(cls, mapping: Mapping[str, Any]) -> "TrainingRecipe":

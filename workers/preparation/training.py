@@ -14,16 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from workers.numerics import metrics, seeding
+from workers.numerics import ensembles, metrics, seeding
 from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.base import DatasetSource
-from workers.numerics.params import Params, WeightsError, check_finite, state_of
+from workers.numerics.params import Params, WeightsError, check_finite, load_params, state_of
 from workers.preparation import initial as initial_weights
+from workers.preparation import sharded
 from workers.preparation.checkpoints import Checkpoint, Checkpoints
 from workers.preparation.descent import Descent, code_book, num_steps
 from workers.preparation.errors import TrainingError as TrainingError
 from workers.preparation.identity import identity_of
 from workers.preparation.recipe import TrainingRecipe
+from workers.preparation.slices import Slices
 
 Build = Callable[[], nn.Module]
 Progress = Callable[[float], None]
@@ -38,7 +40,7 @@ class Trained:
         seconds: wall time of the training steps, those before an interruption among them.
         accuracy_holdout: on the holdout samples that were not excluded; None if there are none.
         steps: of the optimizer.
-        resumed_at: steps that a checkpoint had done already.
+        resumed_at: steps that a checkpoint, or kept states of slices, had done already.
     """
 
     params: Params
@@ -57,12 +59,14 @@ def train(
     excluded: NDArray[np.int64] | None = None,
     device: torch.device | str = "cpu",
     checkpoints: Checkpoints | None = None,
+    slices: Slices | None = None,
     progress: Progress | None = None,
 ) -> Trained:
     """Train on the training split without the excluded rows.
 
     Args:
-        build: makes the untrained model; its initial values follow from `recipe.seed`.
+        build: makes the untrained network; its initial values follow from `recipe.seed`. If the recipe has
+            shards it makes one constituent, and what is trained is their ensemble.
         source: the data.
         recipe: everything else that decides the outcome.
         initial: the weights that the recipe starts from; not changed. Required by a recipe that names some,
@@ -70,12 +74,15 @@ def train(
         excluded: int64 positions, in any order, that training and the accuracy leave out: all forgotten.
         device: to train on.
         checkpoints: where to go on from, if this training was interrupted, and to keep how far it is. The
-            file stays when the training ends: the caller removes it once the outcome is safe.
+            file stays when the training ends: the caller removes it once the outcome is safe. Not for a
+            recipe with shards or slices.
+        slices: where such a recipe's states after each slice are kept, and taken up again.
         progress: called after every step with the share of steps done; may raise to cancel.
 
     Raises:
         TrainingError: nothing is left to train on, the loss diverged, the weights to start from are not given
-            or not those of the recipe, or the model refuses a batch.
+            or not those of the recipe, the model refuses a batch, or `checkpoints` or `slices` do not go with
+            the recipe.
         CheckpointError: there is a checkpoint, and not one of this training.
         DatasetRowError: a row cannot be read.
     """
@@ -83,6 +90,13 @@ def train(
     samples = remaining(source, "train", excluded)
     if len(samples) == 0:
         raise TrainingError("expected at least one training sample, got none; exclude fewer rows")
+    if (checkpoints if recipe.is_sharded else slices) is not None:
+        raise TrainingError(
+            "expected a folder of slices for a recipe with shards or slices, and a checkpoint for any other, "
+            "got it the other way round; give the other"
+        )
+    if recipe.is_sharded:
+        return _train_sharded(build, source, recipe, initial, excluded, device, slices, progress)
     with seeding.isolated(device, recipe.seed, "model"):
         model = build()
         initial_weights.place(model, recipe, initial)
@@ -141,6 +155,10 @@ def estimate_seconds(
     if len(samples) == 0:
         return 0.0
     seconds: list[float] = []
+    if recipe.is_sharded:
+        total = sharded.num_steps(source, recipe, excluded)
+    else:
+        total = num_steps(samples, recipe)
     with seeding.isolated(device, recipe.seed, "model"):
         steps = Descent(build().to(device), samples, recipe, device).steps()
         started = time.perf_counter()
@@ -148,7 +166,34 @@ def estimate_seconds(
             now = time.perf_counter()
             seconds.append(now - started)
             started = now
-    return statistics.median(seconds[1:] or seconds) * num_steps(samples, recipe)
+    return statistics.median(seconds[1:] or seconds) * total
+
+
+def _train_sharded(
+    build: Build,
+    source: DatasetSource,
+    recipe: TrainingRecipe,
+    initial: Params | None,
+    excluded: NDArray[np.int64] | None,
+    device: torch.device,
+    slices: Slices | None,
+    progress: Progress | None,
+) -> Trained:
+    replayed = sharded.train(
+        build,
+        source,
+        recipe,
+        initial=initial,
+        excluded=excluded,
+        device=device,
+        slices=slices,
+        progress=progress,
+    )
+    with seeding.isolated(device, recipe.seed, "model"):
+        model = ensembles.combined(build, recipe.shards)
+    load_params(model, replayed.params)
+    accuracy = _accuracy(model.to(device), remaining(source, "holdout", excluded))
+    return Trained(replayed.params, replayed.seconds, accuracy, replayed.steps, replayed.steps_found)
 
 
 def _descend(

@@ -32,3 +32,17 @@ class Training(Body):
         description="Digest of the weights that training started from, as `lethe train --from` prints it; "
         "left out, they were drawn from the seed.",
     )
+    shards: int = Field(
+        default=1,
+        strict=True,
+        ge=1,
+        le=1000,
+        description="Networks that each learn from their own part of the data and are served as one.",
+    )
+    slices: int = Field(
+        default=1,
+        strict=True,
+        ge=1,
+        le=1000,
+        description="Parts of a shard added one after the other; forgetting goes on from before the sample's.",
+    )
