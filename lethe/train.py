@@ -21,6 +21,7 @@ from workers.numerics.params import Params, WeightsError, read_file, write_file
 from workers.preparation import checkpoints, initial, training
 from workers.preparation.checkpoints import Checkpoints
 from workers.preparation.recipe import RecipeError, TrainingRecipe
+from workers.preparation.slices import Slices
 from workers.preparation.training import Build, Trained
 
 EXPECTED_ERRORS = (
@@ -48,6 +49,13 @@ def train(
     checkpoint_seconds: Annotated[
         float, typer.Option(min=0, help="Time between two checkpoints.")
     ] = checkpoints.EVERY_SECONDS,
+    slices: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the states after each slice, if the recipe has shards or slices: killed, the "
+            "same command goes on from them. `slices` beside the weights, if not given."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:N.")] = "cpu",
 ) -> None:
     """Train a described model and write its weights."""
@@ -61,6 +69,7 @@ def train(
             recipe = replace(recipe, initial=initial.digest_of(build(), weights))
             _say_initial(file, recipe)
         kept = None if checkpoint is None else Checkpoints(checkpoint, checkpoint_seconds, _warn)
+        states = _states(recipe, slices, out, checkpoint)
         with bar(Console(), "training") as advance:
             trained = training.train(
                 build,
@@ -69,6 +78,7 @@ def train(
                 initial=weights,
                 device=device,
                 checkpoints=kept,
+                slices=states,
                 progress=advance,
             )
         _write(out, trained, kept)
@@ -79,6 +89,11 @@ def train(
     accuracy = trained.accuracy_holdout
     held_out = f", {100 * accuracy:.1f} % of the holdout right" if accuracy is not None else ""
     typer.echo(f"{out} holds the weights: {trained.seconds:.1f} s{resumed}{held_out}")
+    if states is not None:
+        typer.echo(
+            f"{states.root} holds the states after each slice. With them in the workers' `slices` folder "
+            "forgetting is cheaper; they know what the model knows, so keep them as private or delete them."
+        )
 
 
 def _builder(described: dict[str, Any]) -> Build:
@@ -96,6 +111,16 @@ def _check_paths(out: Path, start: Path | None, checkpoint: Path | None) -> None
             raise LetheError(f"{path.parent} was expected to be a folder to write {path.name} to. Make it.")
         if path is not None and path.is_dir():
             raise LetheError(f"{path} was expected to be a file, and is a folder. Name a file in it.")
+
+
+def _states(recipe: TrainingRecipe, slices: Path | None, out: Path, checkpoint: Path | None) -> Slices | None:
+    """Return where a training in shards keeps its states; None of any other."""
+    if (checkpoint if recipe.is_sharded else slices) is not None:
+        raise LetheError(
+            "--slices was expected with a recipe that has shards or slices, and --checkpoint with any other. "
+            "Give the other."
+        )
+    return Slices(slices or out.parent / "slices", _warn) if recipe.is_sharded else None
 
 
 def _weights(start: Path) -> Params:

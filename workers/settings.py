@@ -38,6 +38,11 @@ class WorkerSettings(CoreSettings):
         return self.data_dir / "initial"
 
     @property
+    def slices_dir(self) -> Path:
+        """Folder of the states that trainings in shards left after each slice, as `lethe train` writes it."""
+        return self.data_dir / "slices"
+
+    @property
     def heartbeat_seconds(self) -> float:
         """Time between two renewals of a lease."""
         return self.lease_seconds / HEARTBEATS_A_LEASE

@@ -83,6 +83,7 @@ NEED: Mapping[str, str] = {
     "retain_set": "the data to keep",
     "tuning_set": "held-out data for tuning",
     "recipe": "the training recipe",
+    "slices": "a training in shards or slices",
 }
 
 REASON: Mapping[str, str] = {

@@ -177,7 +177,22 @@ class RefreshReply(Message):
     files: tuple[StoredFile, ...]
 
 
-Call = Annotated[Catalogue | Prepare | Unlearn | Audit | Carry | Refresh, Field(discriminator="call")]
+class Sweep(Message):
+    """Find the states of a training in shards that saw what is forgotten; nothing is deleted."""
+
+    call: Literal["sweep"] = "sweep"
+    model: ModelSpec
+    forgotten_positions: tuple[int, ...]
+
+
+class SweepReply(Message):
+    """What must go."""
+
+    files: tuple[str, ...]
+    """Paths below the folder of slices."""
+
+
+Call = Annotated[Catalogue | Prepare | Unlearn | Audit | Carry | Refresh | Sweep, Field(discriminator="call")]
 
 
 class Asked(Message):

@@ -15,11 +15,12 @@ from service.core import errors
 from service.core.storage.filesystem import FilesystemStore
 from workers.engine.messages import ModelSpec, StoredFile
 from workers.engine.shelf import Shelf
-from workers.numerics import architectures, calling
+from workers.numerics import architectures, calling, ensembles
 from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.base import DatasetSource
 from workers.numerics.params import Params, conform, from_bytes, read_file, to_bytes
 from workers.preparation.recipe import TrainingRecipe
+from workers.preparation.slices import Slices
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -39,6 +40,7 @@ class Workbench:
         shelf: What was loaded before.
         device: Where tensors are put when they are loaded.
         initial_dir: Folder of the weights that recipes start from.
+        slices_dir: Folder of the states that trainings in shards left after each slice.
         fisher_bytes: Bound on the Fishers kept class by class; above it only their sum is kept.
     """
 
@@ -50,11 +52,21 @@ class Workbench:
     shelf: Shelf
     device: torch.device
     initial_dir: Path
+    slices_dir: Path
     fisher_bytes: int
 
     def build(self) -> nn.Module:
-        """Return a new, untrained instance of the architecture."""
+        """Return a new, untrained instance of what is served: an ensemble, if the recipe has shards."""
+        return ensembles.combined(self.build_constituent, self.recipe.shards)
+
+    def build_constituent(self) -> nn.Module:
+        """Return a new, untrained instance of the registered architecture: what the recipe trains."""
         return architectures.build(self.spec.factory, self.spec.arguments, self.allowed)
+
+    @property
+    def slices(self) -> Slices:
+        """Where a training in shards keeps its states."""
+        return Slices(self.slices_dir)
 
     def weights(self, sha256: str) -> Params:
         """Return stored weights, checked against the architecture.

@@ -1,8 +1,10 @@
 """What every job works with, and how a row of the registry becomes something the engine can build."""
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -54,6 +56,11 @@ def spec_of(session: Session, model: Model) -> ModelSpec:
         dataset=dataset.spec,
         training=model.training,
     )
+
+
+def is_sharded(training: Mapping[str, Any]) -> bool:
+    """Whether a recipe trains in shards or slices."""
+    return bool(training.get("shards", 1) > 1 or training.get("slices", 1) > 1)
 
 
 def files_of(session: Session, model: Model, number: int) -> tuple[StoredFile, ...]:

@@ -3,6 +3,10 @@
 The order of thought: (1) a model that trains within its exact budget is retrained at once, unless a request
 asks for a method by name; (2) else each kind of request has its ladder, the method asked for first; (3) rung
 after rung is tried until the audit passes one; exact retraining serves both kinds in a single step.
+
+Exact methods give the same model, so only their cost tells them apart: where one is to come, by budget or by
+a ladder, the cheapest that fits does. For a model trained in shards that is the one that trains again only
+the shards that hold something forgotten.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,12 +53,16 @@ class Terrain:
         has_codes: Whether it was trained with mnemonic codes.
         has_recipe: Whether it can be trained again: weights that its recipe starts from are here.
         training_seconds: Measured cost of training it once.
+        shards: Parts of the data that its recipe trains apart from each other.
+        has_slices: Whether its recipe is one in shards or slices.
     """
 
     offers: Mapping[str, Offer]
     has_codes: bool
     has_recipe: bool
     training_seconds: float | None
+    shards: int = 1
+    has_slices: bool = False
 
 
 def groups_of(assignment: Assignment) -> tuple[Group, ...]:
@@ -95,19 +103,52 @@ def _methods_for(group: Group, assignment: Assignment, policy: Policy, terrain: 
     is_class = group.kind == "class"
     asked = assignment.class_method if is_class else assignment.samples_method
     climb: Sequence[str] = policy.class_ladder if is_class else policy.samples_ladder
-    names = [asked, *climb] if asked != AUTO else [*_exact_first(policy, terrain), *climb]
+    cheapest = _exact_by_cost(group, assignment, terrain)[:1]
+    climb = [
+        cheapest[0] if _is_exact(name, terrain) and _fits(name, group, terrain) else name for name in climb
+    ]
+    first = _exact_first(group, assignment, policy, terrain) if asked == AUTO else [asked]
+    names = [*first, *climb]
     fitting = [name for name in dict.fromkeys(names) if _fits(name, group, terrain)]
-    first_exact = next(
-        (index for index, name in enumerate(fitting) if terrain.offers[name].guarantee == EXACT), None
-    )
+    first_exact = next((index for index, name in enumerate(fitting) if _is_exact(name, terrain)), None)
     return fitting if first_exact is None else fitting[: first_exact + 1]
 
 
-def _exact_first(policy: Policy, terrain: Terrain) -> list[str]:
-    cost = terrain.training_seconds
-    if cost is None or cost > policy.exact_budget_seconds:
+def _exact_first(group: Group, assignment: Assignment, policy: Policy, terrain: Terrain) -> list[str]:
+    """Return the cheapest exact method if it fits the budget for exact ones."""
+    found = _exact_by_cost(group, assignment, terrain)[:1]
+    if not found or terrain.training_seconds is None:
         return []
-    return sorted(name for name, offer in terrain.offers.items() if offer.guarantee == EXACT)[:1]
+    cost = terrain.training_seconds * _share_of_training(found[0], assignment, terrain)
+    return found if cost <= policy.exact_budget_seconds else []
+
+
+def _exact_by_cost(group: Group, assignment: Assignment, terrain: Terrain) -> list[str]:
+    """Return the exact methods that fit, the cheapest first; of equal ones, one that takes states over."""
+    fitting = [name for name in terrain.offers if _is_exact(name, terrain) and _fits(name, group, terrain)]
+    return sorted(
+        fitting,
+        key=lambda name: (
+            _share_of_training(name, assignment, terrain),
+            "slices" not in terrain.offers[name].needs,
+            name,
+        ),
+    )
+
+
+def _share_of_training(name: str, assignment: Assignment, terrain: Terrain) -> float:
+    """Return about what share of a training an exact method does.
+
+    n samples at random lie in S (1 - (1 - 1/S)^n) of S shards; a class lies in all of them. That states from
+    before their slices were kept is not counted on.
+    """
+    if "slices" not in terrain.offers[name].needs or assignment.classes:
+        return 1.0
+    return float(1 - (1 - 1 / terrain.shards) ** len(assignment.positions))
+
+
+def _is_exact(name: str, terrain: Terrain) -> bool:
+    return name in terrain.offers and terrain.offers[name].guarantee == EXACT
 
 
 def _fits(name: str, group: Group, terrain: Terrain) -> bool:
@@ -117,6 +158,7 @@ def _fits(name: str, group: Group, terrain: Terrain) -> bool:
         and group.kind in offer.kinds
         and ("codes" not in offer.needs or terrain.has_codes)
         and ("recipe" not in offer.needs or terrain.has_recipe)
+        and ("slices" not in offer.needs or terrain.has_slices)
     )
 
 

@@ -21,7 +21,7 @@ from workers.engine.client import Pulse
 from workers.engine.errors import EngineRefused
 from workers.engine.messages import ModelSpec, Step, StoredFile, UnlearnReply
 from workers.jobs import plan
-from workers.jobs.context import Context, files_of, spec_of
+from workers.jobs.context import Context, files_of, is_sharded, spec_of
 from workers.jobs.prepare import named
 from workers.jobs.progress import Reporter
 from workers.settings import WorkerSettings
@@ -88,6 +88,8 @@ def unlearn(context: Context, lease: Lease, pulse: Pulse) -> None:
             has_codes=any(file.name == "prepared/codes.safetensors" for file in base),
             has_recipe=_has_recipe(context.settings, model),
             training_seconds=model.training_seconds,
+            shards=model.training.get("shards", 1),
+            has_slices=is_sharded(model.training),
         )
         spec = spec_of(session, model)
     work = Workpiece(assignment, spec, base, policy, plan.ladder(assignment, policy, terrain))

@@ -75,6 +75,4 @@ def constituent(params: Params, number: int, num_constituents: int) -> Params:
     if num_constituents == 1:
         return dict(params)
     prefix = f"{_PREFIX}.{number}."
-    return {
-        name.removeprefix(prefix): tensor for name, tensor in params.items() if name.startswith(prefix)
-    }
+    return {name.removeprefix(prefix): tensor for name, tensor in params.items() if name.startswith(prefix)}

@@ -47,7 +47,9 @@ def identity_of(
     }
 
 
-def after_slices(identity: Mapping[str, str], shard: int, slices: Sequence[NDArray[np.int64]]) -> dict[str, str]:
+def after_slices(
+    identity: Mapping[str, str], shard: int, slices: Sequence[NDArray[np.int64]]
+) -> dict[str, str]:
     """Return the identity of a constituent's state by what it has learned from, in order.
 
     Args:

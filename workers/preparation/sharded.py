@@ -32,7 +32,7 @@ from workers.preparation.descent import Descent
 from workers.preparation.errors import TrainingError
 from workers.preparation.identity import after_slices, digest_of, identity_of
 from workers.preparation.recipe import TrainingRecipe
-from workers.preparation.shards import Slice, Stage
+from workers.preparation.shards import Stage
 from workers.preparation.slices import Slices
 
 Build = Callable[[], nn.Module]
@@ -137,9 +137,7 @@ def train(
         assert not isinstance(state, dict)
         states.append(_go_on(build, one, num_stages, state, initial, device, slices, report))
     report.tell()
-    return Replayed(
-        ensembles.join(states), report.steps, report.found, report.num_trained, report.seconds
-    )
+    return Replayed(ensembles.join(states), report.steps, report.found, report.num_trained, report.seconds)
 
 
 def names(
@@ -262,9 +260,7 @@ def _descent(
     model: nn.Module, stage: Stage, recipe: TrainingRecipe, number: int, device: torch.device
 ) -> Descent:
     """Return the steps of a stage, in an order of its own."""
-    own = replace(
-        recipe, seed=seeding.derive(recipe.seed, "slice", number), steps=max(1, stage.num_steps)
-    )
+    own = replace(recipe, seed=seeding.derive(recipe.seed, "slice", number), steps=max(1, stage.num_steps))
     return Descent(model, stage.samples, own, device, fall=(stage.start, stage.end))
 
 

@@ -11,9 +11,9 @@ class. The deal is that of all training rows of the manifest, those forgotten am
 gaps and moves no other sample.
 
 The cost. A constituent makes as many passes as the recipe has epochs, if passes over part of the shard are
-counted as that part: with R slices each stage makes 2 E / (R + 1) passes over what it sees (section V-C). What
-a stage does follows from its own slices and those before, never from later ones, and so does its share of
-the learning rate's fall: the state after it is the same whatever happens to samples that come later.
+counted as that part: with R slices each stage makes 2 E / (R + 1) passes over what it sees (section V-C).
+What a stage does follows from its own slices and those before, never from later ones, and so does its share
+of the learning rate's fall: the state after it is the same whatever happens to samples that come later.
 """
 
 from collections.abc import Sequence

@@ -155,10 +155,8 @@ def estimate_seconds(
     if len(samples) == 0:
         return 0.0
     seconds: list[float] = []
-    if recipe.is_sharded:
-        total = sharded.num_steps(source, recipe, excluded)
-    else:
-        total = num_steps(samples, recipe)
+    is_sharded = recipe.is_sharded
+    total = sharded.num_steps(source, recipe, excluded) if is_sharded else num_steps(samples, recipe)
     with seeding.isolated(device, recipe.seed, "model"):
         steps = Descent(build().to(device), samples, recipe, device).steps()
         started = time.perf_counter()

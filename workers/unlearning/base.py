@@ -54,6 +54,7 @@ class Need(StrEnum):
     RETAIN_SET = "retain_set"
     TUNING_SET = "tuning_set"
     RECIPE = "recipe"
+    SLICES = "slices"
 
 
 _PROVIDED_BY = {
@@ -63,6 +64,7 @@ _PROVIDED_BY = {
     Need.RETAIN_SET: "the request would leave no training sample",
     Need.TUNING_SET: "give the dataset a holdout split, or state the strength in the request",
     Need.RECIPE: "register its recipe, and put the weights it starts from into the workers' `initial` folder",
+    Need.SLICES: "train it by a recipe with shards or slices above 1",
 }
 
 
@@ -72,6 +74,25 @@ def no_progress(fraction: float) -> None:
 
 def _no_positions() -> NDArray[np.int64]:
     return np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Replayed:
+    """The outcome of a training in shards that took over what never saw the rows it leaves out.
+
+    Attributes:
+        params: the weights, the same as those of a training from scratch.
+        num_constituents: networks that they hold.
+        num_trained: networks that took a step.
+        steps: of the optimizer, of a training from scratch.
+        steps_done: of those, the ones that were done.
+    """
+
+    params: Params
+    num_constituents: int
+    num_trained: int
+    steps: int
+    steps_done: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +118,7 @@ class ForgetProblem:
             samples request they are those of `params`.
         retrain: trains by the recipe, from its beginning, without the given manifest positions; None if it
             starts from weights that are not here.
+        replay: as `retrain`, but only what learned from these positions; None if the recipe has no shards.
         recipe: how the model was trained, as JSON.
         seed: where all randomness of this run starts.
         device: where the tensors live and the model runs.
@@ -117,6 +139,7 @@ class ForgetProblem:
     code_information: ClassInformation | None = None
     class_information: ClassInformation | None = None
     retrain: Callable[[NDArray[np.int64]], Params] | None = None
+    replay: Callable[[NDArray[np.int64]], Replayed] | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     device: torch.device | str = "cpu"
@@ -150,6 +173,7 @@ class ForgetProblem:
             Need.RETAIN_SET: len(self.retain) > 0,
             Need.TUNING_SET: len(self.tuning) > 0,
             Need.RECIPE: self.retrain is not None,
+            Need.SLICES: self.replay is not None,
         }[need]
 
 

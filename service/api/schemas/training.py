@@ -44,5 +44,5 @@ class Training(Body):
         strict=True,
         ge=1,
         le=1000,
-        description="Parts of a shard added one after the other; forgetting goes on from before the sample's.",
+        description="Parts of a shard, added one after the other: what forgetting need not train again.",
     )

@@ -16,6 +16,11 @@ def test_what_is_written_is_read_back():
     assert recipe.to_json()["schedule"] == "constant"
 
 
+@pytest.mark.parametrize(("shards", "slices", "is_sharded"), [(1, 1, False), (2, 1, True), (1, 2, True)])
+def test_shards_or_slices_make_a_sharded_recipe(shards, slices, is_sharded):
+    assert TrainingRecipe(shards=shards, slices=slices).is_sharded == is_sharded
+
+
 def test_an_integer_is_a_number():
     recipe = TrainingRecipe.from_json({"learning_rate": 1})
 
@@ -25,7 +30,7 @@ def test_an_integer_is_a_number():
 def test_what_a_recipe_leaves_open_is_left_out():
     assert TrainingRecipe().to_json().keys() == {
         "epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "schedule", "code_mix",
-        "code_seed", "seed",
+        "code_seed", "seed", "shards", "slices",
     }  # fmt: skip
 
 
@@ -54,6 +59,9 @@ def test_a_fine_tuning_is_written_and_read_back():
         ("seed", "0", "seed to be an integer"),
         ("seed", None, "seed to be an integer"),
         ("steps", 0, "steps between 1"),
+        ("shards", 0, "shards between 1"),
+        ("slices", 1001, "slices between 1"),
+        ("shards", True, "shards to be an integer"),
         ("steps", 1.5, "steps to be an integer"),
         ("initial", 7, "initial to be text"),
         ("initial", "", "64 lower-case hexadecimal digits"),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from workers.engine import fisher_files
 from workers.engine.fisher_files import Family
 from workers.engine.messages import Carry, CarryReply, StoredFile
-from workers.engine.operations import preparation_files
+from workers.engine.operations import preparation_files, replaying
 from workers.engine.operations.target import At, all_rows
 from workers.engine.workbench import CODES, Workbench
 from workers.preparation import prepared
@@ -25,10 +25,11 @@ def carry(bench: Workbench, call: Carry, at: At) -> CarryReply:
     params = bench.weights(call.weights.sha256)
     num_classes = bench.num_outputs(params)
     forgotten = {*call.forgotten_classes, *(label for group in call.groups for label in group.classes)}
+    gone = all_rows(bench.source.manifest, call.groups, call.forgotten_positions)
     known = prepared.known(
         bench.source,
         bench.codes(call.base),
-        all_rows(bench.source.manifest, call.groups, call.forgotten_positions),
+        gone,
         [label for label in range(num_classes) if label not in forgotten],
     )
     at("measuring the new version")(0.0)
@@ -37,6 +38,7 @@ def carry(bench: Workbench, call: Carry, at: At) -> CarryReply:
             call.weights,
             preparation_files.keep_config(bench, num_classes, guarantee=call.guarantee),
             *(file for file in call.base if file.name == CODES),
+            *(replaying.keep_states(bench, gone) if call.is_retrained else ()),
             *_fishers(bench, call, forgotten),
         ),
         facts=preparation_files.facts_of(prepared.baseline(bench.build(), params, known)),

@@ -21,12 +21,14 @@ from workers.engine.messages import (
     ModelSpec,
     Prepare,
     Refresh,
+    Sweep,
 )
 from workers.engine.operations.auditing import audit
 from workers.engine.operations.carrying import carry
 from workers.engine.operations.forgetting import unlearn
 from workers.engine.operations.preparing import prepare
 from workers.engine.operations.refreshing import refresh
+from workers.engine.operations.sweeping import sweep
 from workers.engine.shelf import Shelf
 from workers.engine.workbench import Workbench
 from workers.numerics.datasets.base import DatasetSource
@@ -74,6 +76,8 @@ class Operations:
             return carry(bench, call, at)
         if isinstance(call, Refresh):
             return refresh(bench, call, at)
+        if isinstance(call, Sweep):
+            return sweep(bench, call)
         return unlearn(bench, call, self._methods, at)
 
     def _bench(self, spec: ModelSpec) -> Workbench:
@@ -89,5 +93,6 @@ class Operations:
             shelf=self._shelf,
             device=self._device,
             initial_dir=self._settings.initial_dir,
+            slices_dir=self._settings.slices_dir,
             fisher_bytes=self._settings.fisher_bytes,
         )

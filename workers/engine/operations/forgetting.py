@@ -7,6 +7,7 @@ import numpy as np
 
 from workers.engine.fisher_files import Family
 from workers.engine.messages import Step, StepReport, StoredFile, Unlearn, UnlearnReply
+from workers.engine.operations import replaying
 from workers.engine.operations.informing import Informant
 from workers.engine.operations.target import At, Positions, positions_array, rows_of, training_rows_of
 from workers.engine.workbench import WEIGHTS, Workbench
@@ -86,7 +87,7 @@ def _problem(
 
     def retrain(excluded: Positions) -> Params:
         trained = training.train(
-            bench.build,
+            bench.build_constituent,
             bench.source,
             bench.recipe,
             initial=initial,
@@ -96,6 +97,7 @@ def _problem(
         )
         return bench.placed(trained.params)
 
+    can_train = initial is not None or bench.recipe.initial is None
     return ForgetProblem(
         build=bench.build,
         params=params,
@@ -112,7 +114,10 @@ def _problem(
         class_information=informant.inform(
             Family.CLASS, known.learned, known.classes, must_be_fresh=kind is Kind.SAMPLES
         ),
-        retrain=retrain if initial is not None or bench.recipe.initial is None else None,
+        retrain=retrain if can_train else None,
+        replay=replaying.replay_of(bench, () if is_changed else call.base, params, initial, progress)
+        if can_train and bench.recipe.is_sharded
+        else None,
         recipe=bench.recipe.to_json(),
         seed=call.seed,
         device=bench.device,

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from workers.engine.messages import StoredFile
 from workers.engine.workbench import CODES, CONFIG, Workbench
+from workers.numerics import ensembles
 from workers.preparation.prepared import Baseline
 
 
@@ -14,7 +15,7 @@ def keep_config(bench: Workbench, num_classes: int, guarantee: str | None) -> St
     """Store what serving must know to use the weights."""
     normalisation = bench.source.normalisation
     record = {
-        "architecture": {"factory": bench.spec.factory, "arguments": bench.spec.arguments},
+        "architecture": ensembles.description(bench.spec.factory, bench.spec.arguments, bench.recipe.shards),
         "num_classes": num_classes,
         "input_shape": list(bench.source.input_shape),
         "normalisation": None if normalisation is None else asdict(normalisation),

@@ -7,7 +7,7 @@ from service.core.ledger.pseudonyms import Pseudonymiser
 from workers.engine import lineage_rows
 from workers.engine.fisher_files import Family
 from workers.engine.messages import Prepare, PrepareReply
-from workers.engine.operations import fisher_pass, preparation_files
+from workers.engine.operations import fisher_pass, preparation_files, replaying
 from workers.engine.operations.target import At, positions_array
 from workers.engine.workbench import WEIGHTS, Workbench
 from workers.numerics.datasets.base import Manifest
@@ -43,7 +43,7 @@ def prepare(bench: Workbench, call: Prepare, pseudonymiser: Pseudonymiser, at: A
     return PrepareReply(
         num_classes=num_classes,
         training_seconds=training.estimate_seconds(
-            bench.build, bench.source, bench.recipe, excluded=excluded, device=bench.device
+            bench.build_constituent, bench.source, bench.recipe, excluded=excluded, device=bench.device
         ),
         manifest_digest=digest,
         facts=preparation_files.facts_of(prepared.baseline(bench.build(), params, known)),
@@ -51,6 +51,7 @@ def prepare(bench: Workbench, call: Prepare, pseudonymiser: Pseudonymiser, at: A
             bench.stored(WEIGHTS, call.weights_sha256, is_public=True),
             preparation_files.keep_config(bench, num_classes, guarantee=None),
             *preparation_files.keep_codes(bench, known.codes),
+            *replaying.keep_states(bench, positions_array(())),
             *fishers,
         ),
     )

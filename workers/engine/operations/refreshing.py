@@ -13,6 +13,7 @@ from workers.engine import fisher_files
 from workers.engine.fisher_files import Family
 from workers.engine.messages import Refresh, RefreshReply
 from workers.engine.operations import fisher_pass
+from workers.engine.operations.replaying import STATES
 from workers.engine.operations.target import At, positions_array
 from workers.engine.workbench import CODES, WEIGHTS, Workbench
 from workers.preparation import prepared
@@ -30,7 +31,7 @@ def refresh(bench: Workbench, call: Refresh, at: At) -> RefreshReply:
     known = prepared.known(
         bench.source, bench.codes(call.base), positions_array(call.forgotten_positions), living
     )
-    files = [file for file in call.base if file.name == CODES]
+    files = [file for file in call.base if file.name in (CODES, STATES)]
     for family, samples in ((Family.CODE, known.code_set), (Family.CLASS, known.learned)):
         kept = fisher_files.find(bench, call.base, family)
         is_fresh = kept is not None and kept.weights_sha256 == weights.sha256

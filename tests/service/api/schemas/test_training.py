@@ -13,7 +13,7 @@ def test_the_defaults_are_the_workers():
 
 def test_whatever_is_accepted_the_worker_reads():
     sent = {"epochs": 3, "learning_rate": 1, "schedule": "constant", "code_mix": 0.5, "seed": 2**63 - 1,
-            "steps": 2000, "initial": "0a" * 32}  # fmt: skip
+            "steps": 2000, "initial": "0a" * 32, "shards": 5}  # fmt: skip
 
     recipe = TrainingRecipe.from_json(Training.model_validate(sent).model_dump(mode="json"))
 
@@ -22,6 +22,7 @@ def test_whatever_is_accepted_the_worker_reads():
         "momentum": 0.9,
         "weight_decay": 5e-4,
         "code_seed": 0,
+        "slices": 1,
     }
 
 
@@ -30,6 +31,7 @@ def test_whatever_is_accepted_the_worker_reads():
     [{"epochs": 0}, {"epochs": True}, {"epochs": 2.0}, {"epochs": "3"}, {"learning_rate": -1},
      {"momentum": 1.5}, {"learning_rate": "0.1"}, {"learning_rate": float("nan")},
      {"weight_decay": float("inf")}, {"seed": -1}, {"schedule": "linear"},
+     {"shards": 0}, {"slices": 1001}, {"shards": True},
      {"steps": 0}, {"steps": 1.5}, {"initial": "AB" * 32}, {"initial": "0a"},
      {"code_mix": True}, {"optimiser": "adam"}],
 )  # fmt: skip
