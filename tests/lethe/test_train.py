@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from lethe.train import train
 from tests.fixtures.processes import environment
-from workers.numerics import architectures, params
+from workers.numerics import architectures, ensembles, params
 from workers.preparation.initial import digest_of
 
 app = typer.Typer()
@@ -183,4 +183,34 @@ def test_paths_that_could_only_fail_are_refused_before_the_training(
 
     assert message in result.output.replace("\n", " ")
     assert file.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["digits.json"]
+
+
+def test_a_recipe_with_shards_leaves_its_slices_beside_the_weights_and_goes_on_from_them(
+    tmp_path: Path,
+) -> None:
+    file = described(tmp_path, epochs=1, shards=2, slices=2)
+
+    first = run(file, "--out", tmp_path / "out").output
+    again = run(file, "--out", tmp_path / "again").output
+
+    assert "holds the states after each slice" in first
+    assert len([*(tmp_path / "slices").glob("*/*.safetensors")]) == 4
+    assert re.search(r"resumed after step (\d+) of \1,", again)
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "again").read_bytes()
+    served = ensembles.combined(build, 2)
+    params.load_params(served, params.read_file(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("training", "option"), [({"shards": 2}, "--checkpoint"), ({"shards": 1}, "--slices")]
+)
+def test_where_to_go_on_from_must_suit_the_recipe(
+    tmp_path: Path, training: dict[str, Any], option: str
+) -> None:
+    file = described(tmp_path, **training)
+
+    result = run(file, "--out", tmp_path / "out", option, tmp_path / "states", expect=1)
+
+    assert "Give the other" in result.output
     assert [one.name for one in tmp_path.iterdir()] == ["digits.json"]

@@ -118,3 +118,75 @@ def test_a_policy_states_the_parameters_of_its_methods() -> None:
 
     assert [step.parameters for step in rungs[0]] == [{}, {"rho": 0.3}]
     assert rungs[-1][0].parameters == {}
+
+
+SHARDED = replace(
+    TERRAIN,
+    offers={
+        **OFFERS,
+        "sisa": Offer(
+            "sisa", "exact", frozenset({"class", "samples"}), frozenset({"recipe", "retain_set", "slices"})
+        ),
+    },
+    shards=5,
+    has_slices=True,
+)
+ONE_SAMPLE = replace(SAMPLES_ONLY, positions=(5,))
+
+
+def test_a_model_trained_in_shards_ends_its_ladder_with_its_shards_not_with_a_whole_training() -> None:
+    dear = replace(SHARDED, training_seconds=10_000.0)
+
+    assert methods(plan.ladder(SAMPLES_ONLY, POLICY, dear)) == [["ssd"], ["sisa"]]
+    assert methods(plan.ladder(CLASS_ONLY, POLICY, dear)) == [["one_shot"], ["ssd"], ["sisa"]]
+    assert methods(plan.ladder(ASSIGNMENT, POLICY, dear)) == [["one_shot", "ssd"], ["sisa"]]
+
+
+def test_any_other_model_is_retrained_though_there_is_a_method_for_shards() -> None:
+    whole = replace(SHARDED, shards=1, has_slices=False, training_seconds=1.0)
+
+    assert methods(plan.ladder(SAMPLES_ONLY, POLICY, whole)) == [["retrain"]]
+
+
+def test_a_policy_that_names_shards_passes_them_over_where_there_are_none() -> None:
+    policy = POLICY.model_copy(update={"samples_ladder": ("ssd", "sisa")})
+    whole = replace(SHARDED, shards=1, has_slices=False)
+
+    assert methods(plan.ladder(SAMPLES_ONLY, policy, whole)) == [["ssd"]]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "first"),
+    [(2999.0, "sisa"), (3001.0, "ssd")],
+)
+def test_the_budget_for_exact_methods_is_held_against_the_shards_to_train(seconds: float, first: str) -> None:
+    terrain = replace(SHARDED, training_seconds=seconds)  # one shard of five: 600 s of 3,000
+
+    assert methods(plan.ladder(ONE_SAMPLE, POLICY, terrain))[0] == [first]
+
+
+def test_a_class_lies_in_every_shard_so_its_budget_is_a_whole_training() -> None:
+    terrain = replace(SHARDED, training_seconds=2999.0)
+
+    assert methods(plan.ladder(CLASS_ONLY, POLICY, terrain))[0] == ["one_shot"]
+    assert methods(plan.ladder(ASSIGNMENT, POLICY, terrain))[0] == ["one_shot", "ssd"]
+
+
+def test_many_samples_are_expected_in_most_shards() -> None:
+    terrain = replace(SHARDED, training_seconds=700.0)
+    many = replace(SAMPLES_ONLY, positions=tuple(range(100)))
+
+    assert methods(plan.ladder(SAMPLES_ONLY, POLICY, terrain))[0] == ["sisa"]
+    assert methods(plan.ladder(many, POLICY, terrain))[0] == ["ssd"]
+
+
+def test_a_whole_retraining_is_done_when_it_is_asked_for_by_name() -> None:
+    asked = replace(ONE_SAMPLE, samples_method="retrain")
+
+    assert methods(plan.ladder(asked, POLICY, SHARDED)) == [["retrain"]]
+
+
+def test_slices_of_a_single_shard_are_taken_up_before_a_whole_retraining() -> None:
+    terrain = replace(SHARDED, shards=1, training_seconds=1.0)
+
+    assert methods(plan.ladder(CLASS_ONLY, POLICY, terrain)) == [["sisa"]]

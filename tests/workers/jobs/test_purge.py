@@ -1,5 +1,6 @@
 """The purge deletes what no living version needs, leaves a receipt, and obeys the fence."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from service.core.requests.certificates import Signatory
 from service.core.storage.filesystem import FilesystemStore
 from tests.fixtures.forgetting import Kernel
 from tests.fixtures.registry import ReadyModel
+from workers.engine import messages
 from workers.engine.client import AlwaysOn, Engine
 from workers.jobs.context import Context
 from workers.jobs.purge import purge
@@ -99,3 +101,53 @@ def test_a_purge_whose_lease_was_lost_deletes_nothing(
         purge(context, lease, AlwaysOn())
 
     assert {*store.digests(digits.id.hex)} == {old}
+
+
+class SweepingEngine:
+    """An engine that names files to delete, and remembers what it was asked."""
+
+    def __init__(self, *files: str) -> None:
+        self.files = files
+        self.asked: list[messages.Sweep] = []
+
+    def call(self, asked: messages.Sweep, *_rest: object) -> messages.SweepReply:
+        """Answer."""
+        self.asked.append(asked)
+        return messages.SweepReply(files=self.files)
+
+
+def test_states_of_a_training_in_shards_that_saw_the_forgotten_go_with_the_version(
+    context: Context, kernel: Kernel, sessions: Sessions, digits: ReadyModel
+) -> None:
+    engine = SweepingEngine("t/knows.safetensors", "t/gone-already.safetensors")
+    folder = context.settings.slices_dir / "t"
+    folder.mkdir(parents=True)
+    for name in ("knows.safetensors", "never-saw-it.safetensors"):
+        (folder / name).write_bytes(b"weights")
+    with transaction(sessions) as session:
+        model = session.get_one(Model, digits.id)
+        model.training = {**model.training, "shards": 3}
+    kernel.ask_classes(digits, 2)
+    kernel.serve(digits)
+
+    purge(replace(context, engine=engine), claim_purge(sessions, digits), AlwaysOn())  # type: ignore[arg-type]
+
+    assert [file.name for file in folder.iterdir()] == ["never-saw-it.safetensors"]
+    assert engine.asked[0].forgotten_positions
+    with transaction(sessions) as session:
+        last = entries.parse(
+            session.scalars(select(LedgerEntry.entry).order_by(LedgerEntry.id.desc())).first()
+        )
+    assert (last.kind, last.body["bytes"]) == ("version.purged", len(b"weights"))
+
+
+def test_no_engine_is_asked_for_a_model_without_shards(
+    context: Context, kernel: Kernel, sessions: Sessions, digits: ReadyModel
+) -> None:
+    engine = SweepingEngine()
+    kernel.ask_classes(digits, 2)
+    kernel.serve(digits)
+
+    purge(replace(context, engine=engine), claim_purge(sessions, digits), AlwaysOn())  # type: ignore[arg-type]
+
+    assert engine.asked == []
