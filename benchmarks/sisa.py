@@ -7,8 +7,8 @@ by the same recipe, and its test accuracy is held against that of one network tr
 trained for fewer epochs, which changes no ratio, forgets, each request on its own and from the same states:
 one sample, a random hundredth of the samples, a class. Each is timed in turn with the same recipe's training
 from scratch without these samples, and checked to give the same bytes. The cost is the ratio of the pairs'
-processor times, on one thread; beside it stands the share of the optimizer steps. With `states kept` it starts
-from every slice, with `weights only` from what a worker has of weights that were uploaded without slices.
+processor times, on one thread; beside it stands the share of the optimizer steps. With `states kept` it
+starts from every slice, with `weights only` from what a worker has of weights uploaded without slices.
 """
 
 import argparse
