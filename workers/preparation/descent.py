@@ -7,6 +7,7 @@ epoch and the step alone. Dropout reads torch's global generators, so their stat
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from workers.numerics.params import WeightsError, load_params, state_of
 from workers.preparation.checkpoints import Checkpoint
 from workers.preparation.errors import CheckpointError, TrainingError
 from workers.preparation.recipe import Schedule, TrainingRecipe
+from workers.preparation.recorder import Course, Recorder, Seen
 
 _MOMENTUM = "momentum_buffer"  # SGD's own name for it
 
@@ -34,6 +36,7 @@ class Descent:
         recipe: everything else that decides the outcome.
         device: where the model is.
         fall: the part of the learning rate's fall that these steps go through, as shares of the whole.
+        recorder: shown each batch and what its step did; changes neither.
 
     Raises:
         TrainingError: the model has nothing to train, or in half precision.
@@ -46,8 +49,10 @@ class Descent:
         recipe: TrainingRecipe,
         device: torch.device,
         fall: tuple[float, float] = (0.0, 1.0),
+        recorder: Recorder | None = None,
     ) -> None:
         _check_trainable(model)
+        self._recorder = recorder
         self._model = model
         self._samples = samples
         self._recipe = recipe
@@ -73,8 +78,8 @@ class Descent:
         """
         self._model.train()
         while self.num_done < self.num_steps:
-            for images, labels in self._rest_of_epoch():
-                self._step(images, labels)
+            for seen in self._rest_of_epoch():
+                self._step(seen)
                 self.num_done += 1
                 yield
                 if self.num_done == self.num_steps:
@@ -123,7 +128,18 @@ class Descent:
             torch.cuda.set_rng_state(checkpoint.generators["cuda"], self._device)
         self.num_done = checkpoint.num_done
 
-    def _rest_of_epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def course(self) -> Course:
+        """Return what the optimizer is going to do, as whoever records it must know it."""
+        recipe = self._recipe
+        return Course(
+            rates=tuple(learning_rate(recipe, step / self.num_steps) for step in range(self.num_steps)),
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            batch_width=recipe.batch_size + 1,  # a single last sample joins the batch before it
+            seed=recipe.seed,
+        )
+
+    def _rest_of_epoch(self) -> Iterator[Seen]:
         """Yield the batches of the present epoch that are still to come, codes mixed in."""
         size = self._recipe.batch_size
         epoch, done = divmod(self.num_done, num_batches(self._samples, self._recipe))
@@ -133,20 +149,23 @@ class Descent:
         for _ in range(done if self._codes is not None else 0):
             torch.rand(size, generator=mixing)  # as the batches before drew: all of them were full
         # A single last sample joins the batch before it, so what is left is never a batch on its own.
-        left = self._samples.take(order[done * size :])
+        left, start = self._samples.take(order[done * size :]), 0
         for images, labels in left.batches(size, merge_single=True):
-            if self._codes is None:
-                yield images, labels
-            else:
-                yield self._codes.mixed(images, labels, self._recipe.code_mix, mixing), labels
+            positions = left.positions[start : start + len(labels)]
+            start += len(labels)
+            is_own = np.ones(len(labels), dtype=bool)
+            if self._codes is not None:
+                given, images = images, self._codes.mixed(images, labels, self._recipe.code_mix, mixing)
+                is_own = (given == images).flatten(1).all(1).numpy()
+            yield Seen(self.num_done, positions, is_own, images, labels)
 
-    def _step(self, images: Tensor, labels: Tensor) -> None:
+    def _step(self, seen: Seen) -> None:
         """Move the weights once."""
         start, end = self._fall
         done = start + (end - start) * self.num_done / self.num_steps
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(self._recipe, done)
-        loss = self._loss(images, labels)
+        loss = self._loss(seen.images, seen.labels)
         if not math.isfinite(value := float(loss.detach())):
             raise TrainingError(
                 f"expected training to converge, the loss of step {self.num_done + 1} of {self.num_steps} is "
@@ -154,7 +173,13 @@ class Descent:
             )
         self._optimizer.zero_grad()
         torch.autograd.backward(loss)
+        if self._recorder is not None:
+            images = seen.images.to(device=self._device, dtype=self._dtype)
+            shown = replace(seen, images=images, labels=seen.labels.to(self._device))
+            self._recorder.before(shown)
         self._optimizer.step()
+        if self._recorder is not None:
+            self._recorder.after(seen)
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)  # a step that is reported or timed has ended
 

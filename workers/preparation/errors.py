@@ -7,3 +7,7 @@ class TrainingError(RuntimeError):
 
 class CheckpointError(TrainingError):
     """A file cannot be the checkpoint of this training; it is left as it is."""
+
+
+class RecordError(TrainingError):
+    """This training cannot be recorded so, or there; final until the request or the folder changes."""

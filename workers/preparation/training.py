@@ -4,6 +4,7 @@ On one machine, the same inputs give the same bytes, however often the training 
 machine, number of threads or release of torch adds in another order.
 """
 
+import hashlib
 import statistics
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from workers.numerics import ensembles, metrics, seeding
 from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.base import DatasetSource
-from workers.numerics.params import Params, WeightsError, check_finite, load_params, state_of
+from workers.numerics.params import Params, WeightsError, check_finite, load_params, state_of, to_bytes
 from workers.preparation import initial as initial_weights
 from workers.preparation import sharded
 from workers.preparation.checkpoints import Checkpoint, Checkpoints
@@ -25,6 +26,7 @@ from workers.preparation.descent import Descent, code_book, num_steps
 from workers.preparation.errors import TrainingError as TrainingError
 from workers.preparation.identity import identity_of
 from workers.preparation.recipe import TrainingRecipe
+from workers.preparation.recorder import Recorder
 from workers.preparation.slices import Slices
 
 Build = Callable[[], nn.Module]
@@ -60,6 +62,7 @@ def train(
     device: torch.device | str = "cpu",
     checkpoints: Checkpoints | None = None,
     slices: Slices | None = None,
+    recorder: Recorder | None = None,
     progress: Progress | None = None,
 ) -> Trained:
     """Train on the training split without the excluded rows.
@@ -77,6 +80,7 @@ def train(
             file stays when the training ends: the caller removes it once the outcome is safe. Not for a
             recipe with shards or slices.
         slices: where such a recipe's states after each slice are kept, and taken up again.
+        recorder: writes down what each batch or sample did to the weights; changes nothing in them.
         progress: called after every step with the share of steps done; may raise to cancel.
 
     Raises:
@@ -84,6 +88,7 @@ def train(
             or not those of the recipe, the model refuses a batch, or `checkpoints` or `slices` do not go with
             the recipe.
         CheckpointError: there is a checkpoint, and not one of this training.
+        RecordError: the training cannot be recorded so, or there.
         DatasetRowError: a row cannot be read.
     """
     device = torch.device(device)
@@ -95,17 +100,25 @@ def train(
             "expected a folder of slices for a recipe with shards or slices, and a checkpoint for any other, "
             "got it the other way round; give the other"
         )
+    if recipe.is_sharded and recorder is not None:
+        raise TrainingError(
+            "expected a recipe without shards or slices to record, got one with: its slices are its record"
+        )
     if recipe.is_sharded:
         return _train_sharded(build, source, recipe, initial, excluded, device, slices, progress)
     with seeding.isolated(device, recipe.seed, "model"):
         model = build()
         initial_weights.place(model, recipe, initial)
-        descent = Descent(model.to(device), samples, recipe, device)
+        descent = Descent(model.to(device), samples, recipe, device, recorder=recorder)
         found, identity = None, {}
-        if checkpoints is not None:
+        if checkpoints is not None or recorder is not None:
             identity = identity_of(model, source, recipe, excluded, device)
+        if checkpoints is not None:
             found = checkpoints.load(identity)
-        seconds = _descend(descent, found, checkpoints, identity, progress)
+        if recorder is not None:
+            num_done = found.num_done if found else 0
+            recorder.begin(model, samples.positions, descent.course(), identity, num_done)
+        seconds = _descend(descent, found, checkpoints, recorder, identity, progress)
 
     params = {name: tensor.cpu() for name, tensor in state_of(model).items()}
     try:
@@ -114,6 +127,8 @@ def train(
         raise TrainingError(
             f"expected training to converge, it diverged ({error}); lower the recipe's learning_rate"
         ) from error
+    if recorder is not None:
+        recorder.complete(hashlib.sha256(to_bytes(params)).hexdigest())
     accuracy = _accuracy(model, remaining(source, "holdout", excluded))
     return Trained(params, seconds, accuracy, descent.num_steps, found.num_done if found else 0)
 
@@ -198,6 +213,7 @@ def _descend(
     descent: Descent,
     found: Checkpoint | None,
     checkpoints: Checkpoints | None,
+    recorder: Recorder | None,
     identity: dict[str, str],
     progress: Progress | None,
 ) -> float:
@@ -212,6 +228,8 @@ def _descend(
     for _ in descent.steps():
         if checkpoints is not None and (checkpoints.is_due() or descent.num_done == descent.num_steps):
             seconds = earlier_seconds + time.perf_counter() - started
+            if recorder is not None:
+                recorder.flush(descent.num_done)  # first: a checkpoint without its records is of no use
             checkpoints.save(descent.checkpoint(seconds), identity)
         if progress is not None:
             progress(descent.num_done / descent.num_steps)

@@ -55,6 +55,7 @@ class Need(StrEnum):
     TUNING_SET = "tuning_set"
     RECIPE = "recipe"
     SLICES = "slices"
+    UPDATE_LOG = "update_log"
 
 
 _PROVIDED_BY = {
@@ -65,6 +66,8 @@ _PROVIDED_BY = {
     Need.TUNING_SET: "give the dataset a holdout split, or state the strength in the request",
     Need.RECIPE: "register its recipe, and put the weights it starts from into the workers' `initial` folder",
     Need.SLICES: "train it by a recipe with shards or slices above 1",
+    Need.UPDATE_LOG: "train it with a record (lethe train --record), put the log into the workers' `records` "
+    "folder, and know that retraining or another method voids it",
 }
 
 
@@ -96,6 +99,46 @@ class Replayed:
 
 
 @dataclass(frozen=True, eq=False)
+class Recorded:
+    """What an update log holds of some samples.
+
+    Attributes:
+        sums: parameter name -> how far their records say that they moved it, float32 on the CPU; zeros where
+            nothing was recorded, absent where nothing ever is. The weights less these are those without.
+        num_records: that were added up.
+        num_earlier: that they had a part in too, and that left the weights with others already.
+        num_absent: samples that the recorded training never saw.
+    """
+
+    sums: Params
+    num_records: int
+    num_earlier: int
+    num_absent: int
+
+
+class UpdateLog(Protocol):
+    """What a training wrote down of how its batches or samples moved the weights; read only.
+
+    It belongs to the weights that the training ended at, and to those that subtraction made of them.
+    """
+
+    @property
+    def description(self) -> Mapping[str, Json]:
+        """What identifies the log, for the record of a run."""
+
+    def sum_of(self, positions: NDArray[np.int64], granularity: str) -> Recorded:
+        """Add up all records that these manifest positions had a part in.
+
+        Args:
+            positions: in any order.
+            granularity: what the records must be of: `batch` or `sample`.
+
+        Raises:
+            MissingNeedError: the log has other records, they were forgotten before, or it cannot be read.
+        """
+
+
+@dataclass(frozen=True, eq=False)
 class ForgetProblem:
     """One model, what it must forget, and what preparation left ready for it.
 
@@ -120,6 +163,8 @@ class ForgetProblem:
             starts from weights that are not here.
         replay: as `retrain`, but only what learned from these positions; None if the recipe has no shards.
         recipe: how the model was trained, as JSON.
+        update_log: what the training recorded; None if it recorded nothing, or `params` do not descend from
+            its outcome by subtraction alone.
         seed: where all randomness of this run starts.
         device: where the tensors live and the model runs.
         progress: told the fraction done, in [0, 1].
@@ -141,6 +186,7 @@ class ForgetProblem:
     retrain: Callable[[NDArray[np.int64]], Params] | None = None
     replay: Callable[[NDArray[np.int64]], Replayed] | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    update_log: UpdateLog | None = None
     seed: int = 0
     device: torch.device | str = "cpu"
     progress: Progress = no_progress
@@ -174,6 +220,7 @@ class ForgetProblem:
             Need.TUNING_SET: len(self.tuning) > 0,
             Need.RECIPE: self.retrain is not None,
             Need.SLICES: self.replay is not None,
+            Need.UPDATE_LOG: self.update_log is not None,
         }[need]
 
 
