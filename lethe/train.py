@@ -1,5 +1,6 @@
 """`lethe train`: trains or fine-tunes a described model here, with mnemonic codes if its recipe says so."""
 
+import hashlib
 import os
 import sys
 from dataclasses import replace
@@ -21,6 +22,8 @@ from workers.numerics.params import Params, WeightsError, read_file, write_file
 from workers.preparation import checkpoints, initial, training
 from workers.preparation.checkpoints import Checkpoints
 from workers.preparation.recipe import RecipeError, TrainingRecipe
+from workers.preparation.recorder import Recorder
+from workers.preparation.recording import Account, Granularity, Layout, Precision, Recording
 from workers.preparation.slices import Slices
 from workers.preparation.training import Build, Trained
 
@@ -57,10 +60,31 @@ def train(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:N.")] = "cpu",
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for an update log, by which `amnesiac` methods forget. It is personal data."
+        ),
+    ] = None,
+    record_by: Annotated[Granularity, typer.Option(help="What a record is of.")] = Granularity.SAMPLE,
+    record_as: Annotated[
+        Account, typer.Option(help="A step's change, or a gradient's share of all later steps.")
+    ] = Account.TAIL,
+    record_share: Annotated[
+        float, typer.Option(help="Share of the recorded weights that each record keeps, drawn for it.")
+    ] = 1.0,
+    record_layers: Annotated[
+        int | None, typer.Option(help="Record this many layers, counted from the output; else all.")
+    ] = None,
+    record_dtype: Annotated[Precision, typer.Option(help="How a value is kept.")] = Precision.FLOAT32,
 ) -> None:
     """Train a described model and write its weights."""
     try:
-        _check_paths(out, start, checkpoint)
+        _check_paths(out, start, checkpoint, record)
+        recorder = None
+        if record is not None:
+            asked = Recording(record_by, record_as, record_share, record_layers, record_dtype)
+            recorder = Recorder(record, asked, _say_size)
         described = description.read(file)
         recipe = TrainingRecipe.from_json(described.get("training", {}))
         build = _builder(described)
@@ -79,6 +103,7 @@ def train(
                 device=device,
                 checkpoints=kept,
                 slices=states,
+                recorder=recorder,
                 progress=advance,
             )
         _write(out, trained, kept)
@@ -94,6 +119,11 @@ def train(
             f"{states.root} holds the states after each slice. With them in the workers' `slices` folder "
             "forgetting is cheaper; they know what the model knows, so keep them as private or delete them."
         )
+    if record is not None:
+        typer.echo(
+            f"{record} holds the update log, personal data like the images. Move it into the workers' data "
+            f"folder as records/{_sha256(out)}, and keep no copy."
+        )
 
 
 def _builder(described: dict[str, Any]) -> Build:
@@ -101,15 +131,19 @@ def _builder(described: dict[str, Any]) -> Build:
     return partial(architectures.build, factory, arguments, frozenset({factory}))
 
 
-def _check_paths(out: Path, start: Path | None, checkpoint: Path | None) -> None:
+def _check_paths(out: Path, start: Path | None, checkpoint: Path | None, record: Path | None) -> None:
     """Refuse before hours of training what could only fail, or overwrite, after them."""
-    named = [path.resolve() for path in (out, start, checkpoint) if path is not None]
+    named = [path.resolve() for path in (out, start, checkpoint, record) if path is not None]
     if len(set(named)) < len(named):
-        raise LetheError("--out, --from and --checkpoint were expected to name different files. Rename one.")
-    for path in (out, checkpoint):
+        raise LetheError(
+            "--out, --from, --checkpoint and --record were expected to name different files. Rename one."
+        )
+    if record is not None and record.exists() and not record.is_dir():
+        raise LetheError(f"{record} was expected to be a folder for the update log. Name another.")
+    for path in (out, checkpoint, record):
         if path is not None and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
             raise LetheError(f"{path.parent} was expected to be a folder to write {path.name} to. Make it.")
-        if path is not None and path.is_dir():
+        if path is not None and path is not record and path.is_dir():
             raise LetheError(f"{path} was expected to be a file, and is a folder. Name a file in it.")
 
 
@@ -145,6 +179,18 @@ def _say_initial(file: Path, recipe: TrainingRecipe) -> None:
     typer.echo(
         "The recipe starts from given weights. To train by it again, it must name them: "
         f'put "initial": "{recipe.initial}" into `training` of {file}, and keep the weights.'
+    )
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _say_size(layout: Layout) -> None:
+    typer.echo(
+        f"The update log takes {layout.num_bytes:,} bytes: {layout.num_records:,} records of "
+        f"{layout.record_bytes:,} for {layout.num_kept:,} of {layout.num_entries:,} weights."
     )
 
 

@@ -43,6 +43,11 @@ class WorkerSettings(CoreSettings):
         return self.data_dir / "slices"
 
     @property
+    def records_dir(self) -> Path:
+        """Folder of the update logs of trainings, put there by the operator under their weights' digests."""
+        return self.data_dir / "records"
+
+    @property
     def heartbeat_seconds(self) -> float:
         """Time between two renewals of a lease."""
         return self.lease_seconds / HEARTBEATS_A_LEASE

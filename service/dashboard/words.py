@@ -84,6 +84,7 @@ NEED: Mapping[str, str] = {
     "tuning_set": "held-out data for tuning",
     "recipe": "the training recipe",
     "slices": "a training in shards or slices",
+    "update_log": "the log that the training recorded",
 }
 
 REASON: Mapping[str, str] = {

@@ -100,6 +100,18 @@ class PrepareReply(Message):
     files: tuple[StoredFile, ...]
 
 
+class UpdateLogRef(Message):
+    """The update log that a version descends from by subtraction alone.
+
+    Attributes:
+        weights: SHA-256 of the weights that the log belongs to; its folder's name.
+        subtracted: Positions whose records have left the weights since.
+    """
+
+    weights: str
+    subtracted: tuple[int, ...]
+
+
 class Unlearn(Message):
     """Make a version forget: the steps of one rung, each starting from what the one before left."""
 
@@ -109,6 +121,7 @@ class Unlearn(Message):
     steps: tuple[Step, ...]
     forgotten_classes: tuple[int, ...]
     forgotten_positions: tuple[int, ...]
+    update_log: UpdateLogRef | None = None
     seed: int
 
 

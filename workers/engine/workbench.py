@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from service.core import errors
 from service.core.storage.filesystem import FilesystemStore
-from workers.engine.messages import ModelSpec, StoredFile
+from workers.engine.messages import ModelSpec, StoredFile, UpdateLogRef
 from workers.engine.shelf import Shelf
 from workers.numerics import architectures, calling, ensembles
 from workers.numerics.batches import SampleSet
@@ -21,6 +21,7 @@ from workers.numerics.datasets.base import DatasetSource
 from workers.numerics.params import Params, conform, from_bytes, read_file, to_bytes
 from workers.preparation.recipe import TrainingRecipe
 from workers.preparation.slices import Slices
+from workers.preparation.update_log import FileLog, open_log
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -41,6 +42,7 @@ class Workbench:
         device: Where tensors are put when they are loaded.
         initial_dir: Folder of the weights that recipes start from.
         slices_dir: Folder of the states that trainings in shards left after each slice.
+        records_dir: Folder of the update logs of trainings.
         fisher_bytes: Bound on the Fishers kept class by class; above it only their sum is kept.
     """
 
@@ -53,6 +55,7 @@ class Workbench:
     device: torch.device
     initial_dir: Path
     slices_dir: Path
+    records_dir: Path
     fisher_bytes: int
 
     def build(self) -> nn.Module:
@@ -90,6 +93,13 @@ class Workbench:
             return read_file(self.initial_dir / f"{self.recipe.initial}.safetensors")
         except FileNotFoundError:
             return None
+
+    def update_log(self, reference: UpdateLogRef | None) -> FileLog | None:
+        """Return an update log; None if there is none, or the folder holds none that can be used."""
+        if reference is None:
+            return None
+        subtracted = np.asarray(reference.subtracted, dtype=np.int64)
+        return open_log(self.records_dir / reference.weights, reference.weights, subtracted)
 
     def tensors(self, sha256: str) -> Params:
         """Return a stored file of tensors as it is."""

@@ -20,6 +20,7 @@ from workers.engine.messages import Group, Step
 
 AUTO = "auto"
 EXACT = "exact"
+UPDATE_LOG = "update_log"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Terrain:
         offers: The methods of the catalogue by name.
         has_codes: Whether it was trained with mnemonic codes.
         has_recipe: Whether it can be trained again: weights that its recipe starts from are here.
+        has_update_log: Whether its training's log is here, and belongs to what is served.
         training_seconds: Measured cost of training it once.
         shards: Parts of the data that its recipe trains apart from each other.
         has_slices: Whether its recipe is one in shards or slices.
@@ -60,6 +62,7 @@ class Terrain:
     offers: Mapping[str, Offer]
     has_codes: bool
     has_recipe: bool
+    has_update_log: bool
     training_seconds: float | None
     shards: int = 1
     has_slices: bool = False
@@ -159,6 +162,7 @@ def _fits(name: str, group: Group, terrain: Terrain) -> bool:
         and ("codes" not in offer.needs or terrain.has_codes)
         and ("recipe" not in offer.needs or terrain.has_recipe)
         and ("slices" not in offer.needs or terrain.has_slices)
+        and (UPDATE_LOG not in offer.needs or terrain.has_update_log)
     )
 
 

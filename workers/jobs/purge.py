@@ -13,6 +13,7 @@ from service.core.registry import service
 from service.core.registry.models import Model
 from workers.engine import messages
 from workers.engine.client import Pulse, ignore_progress
+from workers.jobs import records
 from workers.jobs.context import Context, is_sharded, spec_of
 
 ABANDONED_SECONDS = 3600.0
@@ -22,8 +23,10 @@ log = logging.get(__name__)
 def purge(context: Context, lease: Lease, pulse: Pulse) -> None:
     """Delete, then record, under one fence: what was cut short is done again, a receipt is never early.
 
-    Candidates that no version came to need (a refused rung's weights) go with them, and so do the states of
-    a training in shards that saw what is forgotten by now: they stand in the last version's receipt.
+    Candidates that no version came to need (a refused rung's weights) go with them. So does what a training
+    left beside its weights: the states of one in shards that saw what is forgotten by now, which stand in the
+    last version's receipt, and in its log the keys of those who are forgotten, or all of it once it no longer
+    fits what is served.
 
     Raises:
         errors.LeaseLost: Another worker owns the job.
@@ -36,6 +39,7 @@ def purge(context: Context, lease: Lease, pulse: Pulse) -> None:
         model = session.get_one(Model, lease.model_id)
         living = registry.live_digests(session, model.id)
         versions = registry.withdrawn_versions(session, model.id)
+        erased = records.erase(session, context.settings.records_dir, model)
         for version in versions:
             purged = [
                 (file.name, file.sha256, context.store.delete(model.space, file.sha256))
@@ -44,7 +48,7 @@ def purge(context: Context, lease: Lease, pulse: Pulse) -> None:
             ]
             if version is versions[-1]:
                 purged += [(f"slices/{state.name}", state.stem, _delete(state)) for state in states]
-            service.record_purge(session, model, version, purged)
+            service.record_purge(session, model, version, purged, erased)
         for sha256 in set(context.store.digests(model.space)) - living:
             context.store.delete(model.space, sha256)
         for state in states:

@@ -19,8 +19,8 @@ from service.core.requests.runs import Assignment, Publication
 from workers.engine import messages
 from workers.engine.client import Pulse
 from workers.engine.errors import EngineRefused
-from workers.engine.messages import ModelSpec, Step, StoredFile, UnlearnReply
-from workers.jobs import plan
+from workers.engine.messages import ModelSpec, Step, StoredFile, UnlearnReply, UpdateLogRef
+from workers.jobs import plan, records
 from workers.jobs.context import Context, files_of, is_sharded, spec_of
 from workers.jobs.prepare import named
 from workers.jobs.progress import Reporter
@@ -54,6 +54,7 @@ class Workpiece:
     base: tuple[StoredFile, ...]
     policy: Policy
     rungs: list[tuple[Step, ...]]
+    update_log: UpdateLogRef | None
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def unlearn(context: Context, lease: Lease, pulse: Pulse) -> None:
         model = session.get_one(Model, lease.model_id)
         base = files_of(session, model, assignment.base_version)
         policy = Policy.model_validate(model.policy)
+        log_ref = records.usable(session, context.settings.records_dir, model)
         terrain = plan.Terrain(
             offers={
                 entry.name: plan.Offer.of(entry.name, entry.guarantee, entry.description)
@@ -87,12 +89,13 @@ def unlearn(context: Context, lease: Lease, pulse: Pulse) -> None:
             },
             has_codes=any(file.name == "prepared/codes.safetensors" for file in base),
             has_recipe=_has_recipe(context.settings, model),
+            has_update_log=log_ref is not None,
             training_seconds=model.training_seconds,
             shards=model.training.get("shards", 1),
             has_slices=is_sharded(model.training),
         )
         spec = spec_of(session, model)
-    work = Workpiece(assignment, spec, base, policy, plan.ladder(assignment, policy, terrain))
+    work = Workpiece(assignment, spec, base, policy, plan.ladder(assignment, policy, terrain), log_ref)
     log.info("run.started", run=str(assignment.run_id), rungs=len(work.rungs))
     candidate = _climb(context, lease, pulse, work)
     if candidate is None:
@@ -138,6 +141,7 @@ def _forget(
         steps=rung,
         forgotten_classes=work.assignment.forgotten_classes,
         forgotten_positions=work.assignment.forgotten_positions,
+        update_log=work.update_log,
         seed=work.assignment.seed,
     )
     try:

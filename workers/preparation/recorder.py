@@ -180,7 +180,9 @@ class Recorder:
             header = Header(secrets.token_hex(16), layout, dict(identity))
             record_files.write_header(self.folder, header)
             return header
-        if (found.layout, dict(found.identity), found.state) != (layout, dict(identity), RECORDING):
+        # A training that ended may have lost its weights to a full disk: its checkpoint has all steps done.
+        is_open = found.state == RECORDING or (found.state == COMPLETE and num_done == layout.num_steps)
+        if (found.layout, dict(found.identity)) != (layout, dict(identity)) or not is_open:
             raise RecordError(
                 f"expected the log of this training, cut short, in {self.folder}, got that of another one, "
                 "or of one that ended; name another folder"

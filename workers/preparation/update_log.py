@@ -3,8 +3,8 @@
 The log belongs to the weights that its training ended at. Subtraction is right for these, and for those that
 subtraction made of them; of any others the log knows nothing. Whoever opens it says which positions were
 subtracted since: a batch that one of them was in has left the weights already, with all its members, and is
-not taken out again. A destroyed key says the same, for keys are destroyed only after what they sealed was
-subtracted.
+not taken out again. A record that should be there and whose key is gone is no such batch: then the log is not
+whole for these weights, and is refused.
 """
 
 from collections.abc import Mapping
@@ -116,7 +116,10 @@ class FileLog:
             row = np.asarray(members[step])
             row = row[row >= 0].astype(np.int64)
             if keys.is_destroyed(row).any():
-                continue
+                raise MissingNeedError(
+                    "expected every batch that is still in these weights, a key that one needs was "
+                    "destroyed: the log is not whole for them; choose another method"
+                )
             key = record_files.batch_key(self._header.log_id, step, (keys.key(int(one)) for one in row))
             found = records.read(step, key)
             if found is not None:

@@ -251,7 +251,11 @@ def withdraw(session: Session, model: Model, number: int) -> None:
 
 
 def record_purge(
-    session: Session, model: Model, version: Version, purged: Sequence[tuple[str, str, int]]
+    session: Session,
+    model: Model,
+    version: Version,
+    purged: Sequence[tuple[str, str, int]],
+    update_log: Mapping[str, Any] | None = None,
 ) -> None:
     """Note that a withdrawn version's files are gone, with a receipt in the ledger.
 
@@ -260,6 +264,7 @@ def record_purge(
         model: The model.
         version: The withdrawn version.
         purged: Name, digest and bytes freed of each file.
+        update_log: What is gone of the training's log; None if there is none. Counts only.
     """
     version.state = VersionState.PURGED
     version.purged_at = clock.now()
@@ -272,6 +277,7 @@ def record_purge(
             "num_files": len(purged),
             "bytes": sum(size for _, _, size in purged),
             "files_digest": ledger.digest_of([[name, sha256] for name, sha256, _ in purged]),
+            **({} if update_log is None else {"update_log": dict(update_log)}),
         },
     )
 

@@ -13,9 +13,10 @@ from workers.jobs.plan import Offer, Terrain
 OFFERS = {
     "one_shot": Offer("one_shot", "approximate", frozenset({"class"}), frozenset({"codes"})),
     "ssd": Offer("ssd", "approximate", frozenset({"class", "samples"}), frozenset({"class_fishers"})),
+    "amnesiac": Offer("amnesiac", "approximate", frozenset({"class", "samples"}), frozenset({"update_log"})),
     "retrain": Offer("retrain", "exact", frozenset({"class", "samples"}), frozenset({"recipe"})),
 }
-TERRAIN = Terrain(OFFERS, has_codes=True, has_recipe=True, training_seconds=1000.0)
+TERRAIN = Terrain(OFFERS, has_codes=True, has_recipe=True, has_update_log=True, training_seconds=1000.0)
 POLICY = Policy(
     exact_budget_seconds=600.0,
     class_ladder=("one_shot", "ssd", "retrain"),
@@ -55,6 +56,13 @@ def test_a_model_whose_initial_weights_are_gone_is_never_planned_to_be_retrained
     terrain = replace(TERRAIN, has_recipe=False, training_seconds=1.0)
 
     assert methods(plan.ladder(CLASS_ONLY, POLICY, terrain)) == [["one_shot"], ["ssd"]]
+
+
+def test_a_method_that_subtracts_is_planned_only_where_the_log_is_there_and_fits() -> None:
+    asked = replace(SAMPLES_ONLY, samples_method="amnesiac")
+
+    assert methods(plan.ladder(asked, POLICY, TERRAIN))[0] == ["amnesiac"]
+    assert methods(plan.ladder(asked, POLICY, replace(TERRAIN, has_update_log=False)))[0] == ["ssd"]
 
 
 def test_mixed_requests_share_each_rung_and_end_in_one_retraining() -> None:

@@ -208,6 +208,17 @@ def test_a_log_that_ended_is_not_written_over(tmp_path):
         record(tmp_path / "log", BY_SAMPLE)
 
 
+def test_a_training_that_ended_goes_on_from_its_last_checkpoint_to_the_same_log(tmp_path):
+    kept = Checkpoints(tmp_path / "checkpoint", every_seconds=0.0)
+    first = record(tmp_path / "log", BY_SAMPLE, checkpoints=kept)
+    before = log_of(tmp_path / "log", first).sum_of(everybody()).sums
+
+    again = record(tmp_path / "log", BY_SAMPLE, checkpoints=kept)
+
+    after = log_of(tmp_path / "log", again).sum_of(everybody()).sums
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
 class Stopped(Exception):
     pass
 
@@ -290,10 +301,12 @@ def test_a_destroyed_key_takes_every_batch_of_its_sample(tmp_path):
     whole = log_of(tmp_path / "log", trained).sum_of(everybody()[1:])
     record_erasure.destroy_keys(tmp_path / "log", everybody()[:1])
 
-    left = log_of(tmp_path / "log", trained).sum_of(everybody()[1:])
+    left = log_of(tmp_path / "log", trained, everybody()[:1]).sum_of(everybody()[1:])
 
     assert whole.num_records == 3 * RECIPE.epochs
     assert (left.num_records, left.num_earlier) == (2 * RECIPE.epochs, RECIPE.epochs)
+    with pytest.raises(MissingNeedError, match="not whole"):
+        log_of(tmp_path / "log", trained).sum_of(everybody()[1:])
 
 
 def test_batches_that_were_subtracted_are_not_taken_out_again_even_before_their_keys_are_gone(tmp_path):

@@ -94,5 +94,6 @@ class Operations:
             device=self._device,
             initial_dir=self._settings.initial_dir,
             slices_dir=self._settings.slices_dir,
+            records_dir=self._settings.records_dir,
             fisher_bytes=self._settings.fisher_bytes,
         )

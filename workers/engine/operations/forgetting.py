@@ -15,7 +15,7 @@ from workers.numerics.batches import SampleSet
 from workers.numerics.params import Params
 from workers.preparation import prepared, training
 from workers.unlearning import parameters, registry, run
-from workers.unlearning.base import ForgetProblem, Kind, Method, Progress
+from workers.unlearning.base import ForgetProblem, Kind, Method, Need, Progress, UpdateLog
 
 
 def unlearn(bench: Workbench, call: Unlearn, methods: Mapping[str, Method], at: At) -> UnlearnReply:
@@ -27,6 +27,7 @@ def unlearn(bench: Workbench, call: Unlearn, methods: Mapping[str, Method], at: 
     """
     params = bench.weights(_weights(call.base).sha256)
     classes, gone = call.forgotten_classes, positions_array(call.forgotten_positions)
+    log = bench.update_log(call.update_log)
     reports: list[StepReport] = []
     for step in call.steps:
         method = registry.find(methods, step.method)
@@ -37,6 +38,7 @@ def unlearn(bench: Workbench, call: Unlearn, methods: Mapping[str, Method], at: 
             params,
             classes,
             gone,
+            log,
             is_changed=bool(reports),
             progress=at(f"forgetting by {method.name}"),
         )
@@ -56,7 +58,11 @@ def unlearn(bench: Workbench, call: Unlearn, methods: Mapping[str, Method], at: 
         )
         params = result.params
         classes = (*classes, *step.classes)
-        gone = np.union1d(gone, rows_of(bench.source.manifest, step))
+        rows = rows_of(bench.source.manifest, step)
+        gone = np.union1d(gone, rows)
+        # After any other method the weights no longer descend from the log's by subtraction alone.
+        is_subtracted = Need.UPDATE_LOG in method.needs
+        log = log.without(rows) if log is not None and is_subtracted else None
     return UnlearnReply(weights=bench.keep(WEIGHTS, params, is_public=True), steps=tuple(reports))
 
 
@@ -67,6 +73,7 @@ def _problem(
     params: Params,
     forgotten_classes: tuple[int, ...],
     forgotten: Positions,
+    log: UpdateLog | None,
     *,
     is_changed: bool,
     progress: Progress,
@@ -119,6 +126,7 @@ def _problem(
         if can_train and bench.recipe.is_sharded
         else None,
         recipe=bench.recipe.to_json(),
+        update_log=log,
         seed=call.seed,
         device=bench.device,
         progress=progress,
