@@ -102,7 +102,7 @@ def test_a_killed_training_goes_on_to_a_log_as_if_it_had_not_been_killed(tmp_pat
         "--checkpoint",
         tmp_path / "checkpoint",
         "--checkpoint-seconds",
-        "0",
+        "0.1",
         "--record-share",
         "0.05",
     ]

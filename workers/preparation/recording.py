@@ -18,6 +18,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -125,12 +126,12 @@ class Layout:
     batch_width: int
     seed: int
 
-    @property
+    @cached_property
     def num_entries(self) -> int:
         """Recorded entries."""
         return sum(torch.Size(shape).numel() for _, shape in self.tensors)
 
-    @property
+    @cached_property
     def num_kept(self) -> int:
         """Entries that one record keeps; at least one."""
         return max(1, round(self.recording.fraction * self.num_entries))
