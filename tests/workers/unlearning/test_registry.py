@@ -28,7 +28,10 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_the_methods_of_the_project_are_found():
-    assert {"one_shot", "retrain", "sisa", "ssd"} <= {*registry.discover()}
+    found = [*registry.discover()]
+
+    assert {"one_shot", "retrain", "sisa", "ssd"} <= {*found}
+    assert found == sorted(found)
 
 
 def test_methods_of_further_packages_are_found():
