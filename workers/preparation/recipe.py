@@ -27,8 +27,25 @@ class Schedule(StrEnum):
 
 
 @dataclass(frozen=True)
+class HeadRecipe:
+    """A last layer trained to the minimum on frozen features, and published with noise (`heads`).
+
+    Attributes:
+        l2: half of it times the squared weight is added to the mean cross entropy.
+        sigma: deviation of the noise on every published weight of the layer.
+    """
+
+    l2: float = 1e-3
+    sigma: float = 1e-2
+
+    def __post_init__(self) -> None:
+        _check_range("head.l2", self.l2, 1e-8, 1000.0)
+        _check_range("head.sigma", self.sigma, 1e-6, 1000.0)
+
+
+@dataclass(frozen=True)
 class TrainingRecipe:
-    """Stochastic gradient descent with momentum on the cross entropy.
+    """Stochastic gradient descent with momentum on the cross entropy; with `head`, a convex problem solved.
 
     Attributes:
         epochs: passes over the training samples.
@@ -48,6 +65,8 @@ class TrainingRecipe:
         shards: parts of the data that each teach a network of their own; what is served aggregates them.
         slices: parts of each shard that are added one after the other. With shards or slices above 1, samples
             are forgotten by training only their shard anew, from before their slice (`sharded`).
+        head: trains the last linear layer alone, to its minimum, on `initial` as it is; epochs and whatever
+            else belongs to descent say nothing then. None trains the whole network by descent.
     """
 
     epochs: int = 20
@@ -63,6 +82,7 @@ class TrainingRecipe:
     initial: str | None = None
     shards: int = 1
     slices: int = 1
+    head: HeadRecipe | None = None
 
     def __post_init__(self) -> None:
         _check_range("epochs", self.epochs, 1, 100_000)
@@ -75,6 +95,10 @@ class TrainingRecipe:
         _check_range("slices", self.slices, 1, MAX_PARTS)
         if self.steps is not None:
             _check_range("steps", self.steps, 1, 1_000_000_000)
+        if self.head is not None and self.code_mix > 0:
+            raise RecipeError("expected code_mix 0 beside head, which learns no codes; leave one of them out")
+        if self.head is not None and self.is_sharded:
+            raise RecipeError("expected one shard and one slice beside head; leave one of them out")
         if self.initial is not None and not _DIGEST.fullmatch(self.initial):
             raise RecipeError(
                 f"expected initial to be 64 lower-case hexadecimal digits, got {self.initial!r}; correct it"
@@ -111,8 +135,22 @@ class TrainingRecipe:
         }
 
 
+def _head(value: Any) -> HeadRecipe | None:
+    """Read the part of a recipe that is a record of its own."""
+    if value is None:
+        return None
+    known = [field.name for field in dataclasses.fields(HeadRecipe)]
+    if not isinstance(value, Mapping) or not {*value} <= {*known}:
+        raise RecipeError(
+            f"expected head to be an object with {' and '.join(known)}, got {value!r}; correct it"
+        )
+    return HeadRecipe(**{name: _typed(f"head.{name}", number, float) for name, number in value.items()})
+
+
 def _typed(name: str, value: Any, kind: Any) -> Any:
     """Return a JSON value as the field's type; an integer is a number too, a boolean is neither."""
+    if kind == HeadRecipe | None:
+        return _head(value)
     if kind in _MAYBE and value is None:
         return None
     kind = _MAYBE.get(kind, kind)

@@ -1,7 +1,8 @@
 """Trains a model from a recipe; exact retraining is this, without the forgotten samples.
 
 On one machine, the same inputs give the same bytes, however often the training was interrupted; another
-machine, number of threads or release of torch adds in another order.
+machine, number of threads or release of torch adds in another order. A head is published with noise, which
+follows from a key.
 """
 
 import hashlib
@@ -19,13 +20,14 @@ from workers.numerics import ensembles, metrics, seeding
 from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.base import DatasetSource
 from workers.numerics.params import Params, WeightsError, check_finite, load_params, state_of, to_bytes
+from workers.preparation import heads
 from workers.preparation import initial as initial_weights
 from workers.preparation import sharded
 from workers.preparation.checkpoints import Checkpoint, Checkpoints
 from workers.preparation.descent import Descent, code_book, num_steps
 from workers.preparation.errors import TrainingError as TrainingError
 from workers.preparation.identity import identity_of
-from workers.preparation.recipe import TrainingRecipe
+from workers.preparation.recipe import HeadRecipe, TrainingRecipe
 from workers.preparation.recorder import Recorder
 from workers.preparation.slices import Slices
 
@@ -63,6 +65,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     slices: Slices | None = None,
     recorder: Recorder | None = None,
+    key: bytes | None = None,
     progress: Progress | None = None,
 ) -> Trained:
     """Train on the training split without the excluded rows.
@@ -78,9 +81,11 @@ def train(
         device: to train on.
         checkpoints: where to go on from, if this training was interrupted, and to keep how far it is. The
             file stays when the training ends: the caller removes it once the outcome is safe. Not for a
-            recipe with shards or slices.
+            recipe with shards or slices; a head is trained too fast to have one.
         slices: where such a recipe's states after each slice are kept, and taken up again.
         recorder: writes down what each batch or sample did to the weights; changes nothing in them.
+        key: of the noise that a head is published with; None draws one and forgets it, so that the same
+            inputs give other bytes each time. Without a head there is no such noise.
         progress: called after every step with the share of steps done; may raise to cancel.
 
     Raises:
@@ -100,15 +105,18 @@ def train(
             "expected a folder of slices for a recipe with shards or slices, and a checkpoint for any other, "
             "got it the other way round; give the other"
         )
-    if recipe.is_sharded and recorder is not None:
+    if recorder is not None and (recipe.is_sharded or recipe.head is not None):
         raise TrainingError(
-            "expected a recipe without shards or slices to record, got one with: its slices are its record"
+            "expected a training by descent on one network to record, got one in shards or of a head alone; "
+            "leave the record out: such a model forgets exactly, or by proof, without one"
         )
     if recipe.is_sharded:
         return _train_sharded(build, source, recipe, initial, excluded, device, slices, progress)
     with seeding.isolated(device, recipe.seed, "model"):
         model = build()
         initial_weights.place(model, recipe, initial)
+        if recipe.head is not None:
+            return _train_head(model.to(device), samples, recipe, remaining(source, "holdout", excluded), key)
         descent = Descent(model.to(device), samples, recipe, device, recorder=recorder)
         found, identity = None, {}
         if checkpoints is not None or recorder is not None:
@@ -169,6 +177,8 @@ def estimate_seconds(
     samples = remaining(source, "train", excluded)
     if len(samples) == 0:
         return 0.0
+    if recipe.head is not None:
+        return _estimate_head_seconds(build, samples, recipe.head, device)
     seconds: list[float] = []
     is_sharded = recipe.is_sharded
     total = sharded.num_steps(source, recipe, excluded) if is_sharded else num_steps(samples, recipe)
@@ -207,6 +217,34 @@ def _train_sharded(
     load_params(model, replayed.params)
     accuracy = _accuracy(model.to(device), remaining(source, "holdout", excluded))
     return Trained(replayed.params, replayed.seconds, accuracy, replayed.steps, replayed.steps_found)
+
+
+def _estimate_head_seconds(
+    build: Build, samples: SampleSet, recipe: HeadRecipe, device: torch.device
+) -> float:
+    """Return how long a head takes to train on the features of an untrained network: the work is the same."""
+    with seeding.isolated(device, 0, "model"):
+        model = build().to(device)
+    started = time.perf_counter()
+    heads.train(model, state_of(model), samples, recipe)
+    return time.perf_counter() - started
+
+
+def _train_head(
+    model: nn.Module, samples: SampleSet, recipe: TrainingRecipe, holdout: SampleSet, key: bytes | None
+) -> Trained:
+    """Train the last layer alone, by the part of the recipe that says how."""
+    if recipe.head is None or recipe.initial is None:
+        raise TrainingError(
+            "expected a head to be trained on given weights, got a recipe without `initial`; "
+            "start from a public network (`lethe train --from`)"
+        )
+    started = time.perf_counter()
+    trained = heads.train(model, state_of(model), samples, recipe.head, key=key)
+    seconds = time.perf_counter() - started
+    accuracy = metrics.accuracy(*metrics.logits_of(model, trained.params, holdout)) if len(holdout) else None
+    params = {name: tensor.cpu() for name, tensor in trained.params.items()}
+    return Trained(params, seconds, accuracy, trained.num_steps)
 
 
 def _descend(

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from workers.numerics.batches import SampleSet
+from workers.numerics.head_state import HeadState
 from workers.numerics.information import ClassInformation
 from workers.numerics.params import Params
 from workers.unlearning.errors import MissingNeedError
@@ -56,6 +57,7 @@ class Need(StrEnum):
     RECIPE = "recipe"
     SLICES = "slices"
     UPDATE_LOG = "update_log"
+    HEAD = "head"
 
 
 _PROVIDED_BY = {
@@ -68,6 +70,8 @@ _PROVIDED_BY = {
     Need.SLICES: "train it by a recipe with shards or slices above 1",
     Need.UPDATE_LOG: "train it with a record (lethe train --record), put the log into the workers' `records` "
     "folder, and know that retraining or another method voids it",
+    Need.HEAD: "train its last layer alone, by a recipe with `head`, on public weights (`initial`) that the "
+    "workers have too; and if another method has changed it since, retrain it",
 }
 
 
@@ -165,7 +169,10 @@ class ForgetProblem:
         recipe: how the model was trained, as JSON.
         update_log: what the training recorded; None if it recorded nothing, or `params` do not descend from
             its outcome by subtraction alone.
-        seed: where all randomness of this run starts.
+        head: the secret state of a head that was trained to its minimum on frozen public features and has
+            been changed since by proof alone; None of any other model.
+        key: of noise that must stay secret; empty where no noise can be.
+        seed: where all other randomness of this run starts.
         device: where the tensors live and the model runs.
         progress: told the fraction done, in [0, 1].
     """
@@ -187,6 +194,8 @@ class ForgetProblem:
     replay: Callable[[NDArray[np.int64]], Replayed] | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
     update_log: UpdateLog | None = None
+    head: HeadState | None = None
+    key: bytes = field(default=b"", repr=False)
     seed: int = 0
     device: torch.device | str = "cpu"
     progress: Progress = no_progress
@@ -221,6 +230,7 @@ class ForgetProblem:
             Need.RECIPE: self.retrain is not None,
             Need.SLICES: self.replay is not None,
             Need.UPDATE_LOG: self.update_log is not None,
+            Need.HEAD: self.head is not None and bool(self.key),
         }[need]
 
 
@@ -232,11 +242,13 @@ class UnlearnResult:
         params: new weights and buffers, same names, shapes and dtypes as the problem's.
         parameters: every value that changed the output, those of the request and those found by a search.
         diagnostics: what explains the outcome to a reader and changed nothing.
+        head: the state that the next removal by proof starts from; None if the proof ends here.
     """
 
     params: Params
     parameters: Mapping[str, Json]
     diagnostics: Mapping[str, float | int | str] = field(default_factory=dict)
+    head: HeadState | None = None
 
 
 class Method(Protocol):

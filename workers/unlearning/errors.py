@@ -45,6 +45,12 @@ class IneffectiveError(UnlearningError):
     code: ClassVar[str] = "ineffective"
 
 
+class BudgetSpentError(UnlearningError):
+    """What a proof allows has been used up; the model must be retrained, which starts it anew."""
+
+    code: ClassVar[str] = "budget_spent"
+
+
 class DivergedError(UnlearningError):
     """The method returned weights that are not finite, or not the weights of this architecture."""
 
