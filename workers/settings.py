@@ -48,6 +48,11 @@ class WorkerSettings(CoreSettings):
         return self.data_dir / "records"
 
     @property
+    def noise_key_path(self) -> Path:
+        """File of the key of the noise on heads that forget by proof; no other process needs it."""
+        return self.data_dir / "keys" / "noise.key"
+
+    @property
     def heartbeat_seconds(self) -> float:
         """Time between two renewals of a lease."""
         return self.lease_seconds / HEARTBEATS_A_LEASE

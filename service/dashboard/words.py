@@ -85,6 +85,7 @@ NEED: Mapping[str, str] = {
     "recipe": "the training recipe",
     "slices": "a training in shards or slices",
     "update_log": "the log that the training recorded",
+    "head": "a last layer trained to be forgotten by proof",
 }
 
 REASON: Mapping[str, str] = {
@@ -100,6 +101,8 @@ METHOD: Mapping[str, str] = {
     "one_shot": "One-shot mnemonic code",
     "ssd": "Selective synaptic dampening",
     "retrain": "Exact retraining",
+    "certified_removal": "Certified removal",
+    "descent_to_delete": "Descent-to-delete",
 }
 
 KIND: Mapping[str, Sequence[str]] = {"class": ("classes",), "samples": ("samples", "persons")}

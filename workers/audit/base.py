@@ -16,6 +16,7 @@ from workers.numerics.batches import SampleSet
 from workers.numerics.params import Params
 
 EXACT = "exact"
+CERTIFIED = "certified"
 APPROXIMATE = "approximate"
 SUPPRESSED = "suppressed"
 CLASS_KIND = "class"
@@ -34,12 +35,17 @@ class Gating(StrEnum):
 
     A check against unseen samples takes them for what a model without the forget set would say of it. That
     is right on average and wrong for unusual samples: a mislabelled one stands out in a model that never
-    saw it. A model retrained without the forget set needs no such stand-in, and what it lost it lost with the
-    data; so these checks inform about an exact claim and do not decide it.
+    saw it. A model retrained without the forget set needs no such stand-in, nor does one that is proven to be
+    hardly told from it, and what they lost they lost with the data; so these checks inform about an exact or
+    a certified claim and do not decide it.
     """
 
     EVERY_CLAIM = "every_claim"
     INEXACT_CLAIMS = "inexact_claims"
+
+
+MADE_WITHOUT = frozenset({EXACT, CERTIFIED})
+"""Claims that rest on how the model was made, not on what it says."""
 
 
 @dataclass(frozen=True, eq=False)

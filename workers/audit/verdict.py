@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from workers.audit.base import EXACT, SUPPRESSED, CheckResult, Gating
+from workers.audit.base import MADE_WITHOUT, SUPPRESSED, CheckResult, Gating
 
 SUITE = "lethe-audit-2"
 """Name and version of the suite; it changes with every rule, limit or check that could change a verdict."""
@@ -36,8 +36,8 @@ class Verdict:
 def judge(results: Sequence[CheckResult], gating: Mapping[str, Gating], claimed: str) -> Verdict:
     """Decide: a failure that concerns the claim refuses; else anything undecided leaves it open.
 
-    An exact claim rests on how the model was made. It is refused by checks that concern every claim, not by
-    comparisons with unseen samples, and not by a check that had no samples to decide on.
+    An exact or certified claim rests on how the model was made. It is refused by checks that concern every
+    claim, not by comparisons with unseen samples, and not by a check that had no samples to decide on.
 
     Args:
         results: of the checks that apply.
@@ -51,11 +51,11 @@ def judge(results: Sequence[CheckResult], gating: Mapping[str, Gating], claimed:
     guarantee = SUPPRESSED if is_mask else claimed
     if failed:
         return Verdict(Outcome.FAIL, guarantee)
-    if undecided and claimed != EXACT:
+    if undecided and claimed not in MADE_WITHOUT:
         return Verdict(Outcome.INCONCLUSIVE, guarantee)
     return Verdict(Outcome.PASS, guarantee)
 
 
 def concerns(gating: Gating, claimed: str) -> bool:
     """Return whether a failure of a check refuses a claim."""
-    return gating is Gating.EVERY_CLAIM or claimed != EXACT
+    return gating is Gating.EVERY_CLAIM or claimed not in MADE_WITHOUT

@@ -126,10 +126,11 @@ class Unlearn(Message):
 
 
 class UnlearnReply(Message):
-    """The candidate that the steps left."""
+    """The candidate that the steps left, and private files that only the last method's next run can use."""
 
     weights: StoredFile
     steps: tuple[StepReport, ...]
+    left: tuple[StoredFile, ...] = ()
 
 
 class Audit(Message):
@@ -160,6 +161,7 @@ class Carry(Message):
     model: ModelSpec
     base: tuple[StoredFile, ...]
     weights: StoredFile
+    left: tuple[StoredFile, ...] = ()
     groups: tuple[Group, ...]
     is_retrained: bool
     forgotten_classes: tuple[int, ...]

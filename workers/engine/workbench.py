@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from workers.preparation.update_log import FileLog, open_log
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 CODES = "prepared/codes.safetensors"
+HEAD = "prepared/head.safetensors"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Workbench:
         slices_dir: Folder of the states that trainings in shards left after each slice.
         records_dir: Folder of the update logs of trainings.
         fisher_bytes: Bound on the Fishers kept class by class; above it only their sum is kept.
+        noise_key: Of the noise that heads with a proof are published with.
     """
 
     spec: ModelSpec
@@ -57,6 +59,7 @@ class Workbench:
     slices_dir: Path
     records_dir: Path
     fisher_bytes: int
+    noise_key: bytes = field(default=b"", repr=False)
 
     def build(self) -> nn.Module:
         """Return a new, untrained instance of what is served: an ensemble, if the recipe has shards."""

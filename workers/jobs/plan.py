@@ -57,6 +57,7 @@ class Terrain:
         training_seconds: Measured cost of training it once.
         shards: Parts of the data that its recipe trains apart from each other.
         has_slices: Whether its recipe is one in shards or slices.
+        has_head: Whether the version has the secret state that removal by proof starts from.
     """
 
     offers: Mapping[str, Offer]
@@ -66,6 +67,7 @@ class Terrain:
     training_seconds: float | None
     shards: int = 1
     has_slices: bool = False
+    has_head: bool = False
 
 
 def groups_of(assignment: Assignment) -> tuple[Group, ...]:
@@ -163,6 +165,7 @@ def _fits(name: str, group: Group, terrain: Terrain) -> bool:
         and ("recipe" not in offer.needs or terrain.has_recipe)
         and ("slices" not in offer.needs or terrain.has_slices)
         and (UPDATE_LOG not in offer.needs or terrain.has_update_log)
+        and ("head" not in offer.needs or terrain.has_head)
     )
 
 

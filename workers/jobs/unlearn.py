@@ -36,6 +36,7 @@ RUNG_FAILURES = frozenset(
         "unsupported_kind",
         "invalid_parameters",
         "ineffective",
+        "budget_spent",
         "diverged",
         "impossible_request",
     }
@@ -88,6 +89,7 @@ def unlearn(context: Context, lease: Lease, pulse: Pulse) -> None:
                 for entry in methods.all_methods(session)
             },
             has_codes=any(file.name == "prepared/codes.safetensors" for file in base),
+            has_head=any(file.name == "prepared/head.safetensors" for file in base),
             has_recipe=_has_recipe(context.settings, model),
             has_update_log=log_ref is not None,
             training_seconds=model.training_seconds,
@@ -179,6 +181,7 @@ def _publish(context: Context, lease: Lease, pulse: Pulse, work: Workpiece, cand
         model=work.spec,
         base=work.base,
         weights=candidate.unlearned.weights,
+        left=candidate.unlearned.left,
         groups=plan.groups_of(work.assignment),
         is_retrained=any(step.guarantee == plan.EXACT for step in candidate.unlearned.steps),
         forgotten_classes=work.assignment.forgotten_classes,

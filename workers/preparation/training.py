@@ -20,9 +20,8 @@ from workers.numerics import ensembles, metrics, seeding
 from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.base import DatasetSource
 from workers.numerics.params import Params, WeightsError, check_finite, load_params, state_of, to_bytes
-from workers.preparation import heads
+from workers.preparation import heads, sharded
 from workers.preparation import initial as initial_weights
-from workers.preparation import sharded
 from workers.preparation.checkpoints import Checkpoint, Checkpoints
 from workers.preparation.descent import Descent, code_book, num_steps
 from workers.preparation.errors import TrainingError as TrainingError

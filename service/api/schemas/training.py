@@ -10,8 +10,23 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
 
+class Head(Body):
+    """A last layer trained to its minimum on the frozen weights of `initial`, and published with noise."""
+
+    l2: float = Field(
+        default=1e-3,
+        strict=True,
+        ge=1e-8,
+        le=1000,
+        description="Half of it times the squared weight is added to the loss.",
+    )
+    sigma: float = Field(
+        default=1e-2, strict=True, ge=1e-6, le=1000, description="Deviation of the noise on each weight."
+    )
+
+
 class Training(Body):
-    """Stochastic gradient descent with momentum on the cross entropy."""
+    """Gradient descent with momentum on the cross entropy; with `head`, a convex problem solved."""
 
     epochs: int = Field(default=20, strict=True, ge=1, le=100_000)
     batch_size: int = Field(default=64, strict=True, ge=1, le=1_000_000)
@@ -45,4 +60,8 @@ class Training(Body):
         ge=1,
         le=1000,
         description="Parts of a shard, added one after the other: what forgetting need not train again.",
+    )
+    head: Head | None = Field(
+        default=None,
+        description="Train the last linear layer alone, so that samples can be removed from it by proof.",
     )

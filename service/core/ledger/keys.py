@@ -1,6 +1,6 @@
-"""The two secrets a ledger keeps in files: the signing key and the pseudonym key.
+"""The secrets kept in files: the ledger's signing key, the pseudonym key, and the workers' noise key.
 
-Both are made on first use. However many processes race for a new key, all of them get the same one: each
+All are made on first use. However many processes race for a new key, all of them get the same one: each
 writes a complete file of its own and links it to the name, which succeeds for exactly one.
 """
 
@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from service.core.ledger import errors, pseudonyms
+
+NOISE_KEY_BYTES = 32
 
 
 def load_or_create_signing_key(path: Path) -> Ed25519PrivateKey:
@@ -46,24 +48,31 @@ def load_or_create_pseudonym_key(path: Path) -> bytes:
     Raises:
         KeyFileError: The file cannot be read or made, or holds something else.
     """
-    data = _load_or_create(path, _new_pseudonym_key)
+    return _secret_bytes(path, pseudonyms.KEY_BYTES)
+
+
+def load_or_create_noise_key(path: Path) -> bytes:
+    """The 32 bytes in this file (64 hex digits), made with mode 0600 when there is none.
+
+    Raises:
+        KeyFileError: The file cannot be read or made, or holds something else.
+    """
+    return _secret_bytes(path, NOISE_KEY_BYTES)
+
+
+def _secret_bytes(path: Path, num_bytes: int) -> bytes:
+    data = _load_or_create(path, lambda: secrets.token_hex(num_bytes).encode() + b"\n")
     try:
         key = bytes.fromhex(data.decode("ascii"))
     except ValueError:
         key = b""
-    if len(key) != pseudonyms.KEY_BYTES:
-        raise errors.KeyFileError(
-            f"expected {2 * pseudonyms.KEY_BYTES} hex digits in {path}, got another file"
-        )
+    if len(key) != num_bytes:
+        raise errors.KeyFileError(f"expected {2 * num_bytes} hex digits in {path}, got another file")
     return key
 
 
 def _new_signing_key() -> bytes:
     return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _new_pseudonym_key() -> bytes:
-    return secrets.token_hex(pseudonyms.KEY_BYTES).encode() + b"\n"
 
 
 def _load_or_create(path: Path, make: Callable[[], bytes]) -> bytes:

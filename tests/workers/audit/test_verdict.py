@@ -22,6 +22,10 @@ def result(name, *, passed=True, is_decided=True, value=0.0):
         ([result("masking", passed=False)], "exact", "fail", "suppressed"),
         ([result("membership", passed=False)], "approximate", "fail", "approximate"),
         ([result("membership", passed=False)], "exact", "pass", "exact"),
+        ([result("no_op", passed=False)], "certified", "fail", "certified"),
+        ([result("masking", passed=False)], "certified", "fail", "suppressed"),
+        ([result("membership", passed=False)], "certified", "pass", "certified"),
+        ([result("membership", passed=False, is_decided=False)], "certified", "pass", "certified"),
         (
             [result("membership", passed=False, is_decided=False)],
             "approximate",

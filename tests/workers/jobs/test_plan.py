@@ -65,6 +65,22 @@ def test_a_method_that_subtracts_is_planned_only_where_the_log_is_there_and_fits
     assert methods(plan.ladder(asked, POLICY, replace(TERRAIN, has_update_log=False)))[0] == ["ssd"]
 
 
+def test_removal_by_proof_is_planned_only_where_the_version_has_a_proof_to_start_from() -> None:
+    offers = OFFERS | {
+        "certified_removal": Offer(
+            "certified_removal", "certified", frozenset({"samples"}), frozenset({"head"})
+        )
+    }
+    policy = POLICY.model_copy(update={"samples_ladder": ("certified_removal", "retrain")})
+    without = replace(TERRAIN, offers=offers)
+
+    assert methods(plan.ladder(SAMPLES_ONLY, policy, without)) == [["retrain"]]
+    assert methods(plan.ladder(SAMPLES_ONLY, policy, replace(without, has_head=True))) == [
+        ["certified_removal"],
+        ["retrain"],
+    ]
+
+
 def test_mixed_requests_share_each_rung_and_end_in_one_retraining() -> None:
     rungs = plan.ladder(ASSIGNMENT, POLICY, TERRAIN)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.preparation.recipe import RecipeError, Schedule, TrainingRecipe
+from workers.preparation.recipe import HeadRecipe, RecipeError, Schedule, TrainingRecipe
 
 
 def test_an_empty_description_gives_the_defaults():
@@ -41,6 +41,18 @@ def test_a_fine_tuning_is_written_and_read_back():
     assert TrainingRecipe.from_json({"steps": None, "initial": None}) == TrainingRecipe()
 
 
+def test_a_head_is_a_record_of_its_own_with_defaults():
+    recipe = TrainingRecipe.from_json({"head": {"sigma": 1}, "initial": "0f" * 32})
+
+    assert recipe.head == HeadRecipe(sigma=1.0)
+    assert TrainingRecipe.from_json(recipe.to_json()) == recipe
+
+
+def test_a_head_beside_codes_is_refused():
+    with pytest.raises(RecipeError, match="learns no codes"):
+        TrainingRecipe(head=HeadRecipe(), code_mix=0.1)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
@@ -62,6 +74,10 @@ def test_a_fine_tuning_is_written_and_read_back():
         ("shards", 0, "shards between 1"),
         ("slices", 1001, "slices between 1"),
         ("shards", True, "shards to be an integer"),
+        ("head", 1, "head to be an object"),
+        ("head", {"lambda": 1}, "head to be an object"),
+        ("head", {"l2": "1"}, "head.l2 to be a number"),
+        ("head", {"sigma": 0}, "head.sigma between"),
         ("steps", 1.5, "steps to be an integer"),
         ("initial", 7, "initial to be text"),
         ("initial", "", "64 lower-case hexadecimal digits"),

@@ -39,6 +39,7 @@ def carry(bench: Workbench, call: Carry, at: At) -> CarryReply:
             preparation_files.keep_config(bench, num_classes, guarantee=call.guarantee),
             *(file for file in call.base if file.name == CODES),
             *(replaying.keep_states(bench, gone) if call.is_retrained else ()),
+            *call.left,
             *_fishers(bench, call, forgotten),
         ),
         facts=preparation_files.facts_of(prepared.baseline(bench.build(), params, known)),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from service.core.ledger.keys import load_or_create_pseudonym_key
+from service.core.ledger.keys import load_or_create_noise_key, load_or_create_pseudonym_key
 from service.core.ledger.pseudonyms import Pseudonymiser
 from service.core.storage.filesystem import FilesystemStore
 from workers.engine import messages
@@ -84,10 +84,12 @@ class Operations:
         key = json.dumps(spec.dataset, sort_keys=True)
         if key not in self._sources:
             self._sources[key] = open_source(spec.dataset, self._roots)
+        recipe = TrainingRecipe.from_json(spec.training)
+        noise_key_path = self._settings.noise_key_path
         return Workbench(
             spec=spec,
             source=self._sources[key],
-            recipe=TrainingRecipe.from_json(spec.training),
+            recipe=recipe,
             allowed=self._allowed,
             store=self._store,
             shelf=self._shelf,
@@ -96,4 +98,5 @@ class Operations:
             slices_dir=self._settings.slices_dir,
             records_dir=self._settings.records_dir,
             fisher_bytes=self._settings.fisher_bytes,
+            noise_key=b"" if recipe.head is None else load_or_create_noise_key(noise_key_path),
         )

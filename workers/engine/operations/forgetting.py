@@ -7,11 +7,12 @@ import numpy as np
 
 from workers.engine.fisher_files import Family
 from workers.engine.messages import Step, StepReport, StoredFile, Unlearn, UnlearnReply
-from workers.engine.operations import replaying
+from workers.engine.operations import heads, replaying
 from workers.engine.operations.informing import Informant
 from workers.engine.operations.target import At, Positions, positions_array, rows_of, training_rows_of
 from workers.engine.workbench import WEIGHTS, Workbench
 from workers.numerics.batches import SampleSet
+from workers.numerics.head_state import HeadState
 from workers.numerics.params import Params
 from workers.preparation import prepared, training
 from workers.unlearning import parameters, registry, run
@@ -28,6 +29,7 @@ def unlearn(bench: Workbench, call: Unlearn, methods: Mapping[str, Method], at: 
     params = bench.weights(_weights(call.base).sha256)
     classes, gone = call.forgotten_classes, positions_array(call.forgotten_positions)
     log = bench.update_log(call.update_log)
+    head = heads.read(bench, call.base)
     reports: list[StepReport] = []
     for step in call.steps:
         method = registry.find(methods, step.method)
@@ -39,6 +41,7 @@ def unlearn(bench: Workbench, call: Unlearn, methods: Mapping[str, Method], at: 
             classes,
             gone,
             log,
+            head=head,
             is_changed=bool(reports),
             progress=at(f"forgetting by {method.name}"),
         )
@@ -56,14 +59,18 @@ def unlearn(bench: Workbench, call: Unlearn, methods: Mapping[str, Method], at: 
                 diagnostics={**result.diagnostics},
             )
         )
-        params = result.params
+        params, head = result.params, result.head
         classes = (*classes, *step.classes)
         rows = rows_of(bench.source.manifest, step)
         gone = np.union1d(gone, rows)
         # After any other method the weights no longer descend from the log's by subtraction alone.
         is_subtracted = Need.UPDATE_LOG in method.needs
         log = log.without(rows) if log is not None and is_subtracted else None
-    return UnlearnReply(weights=bench.keep(WEIGHTS, params, is_public=True), steps=tuple(reports))
+    return UnlearnReply(
+        weights=bench.keep(WEIGHTS, params, is_public=True),
+        steps=tuple(reports),
+        left=tuple(heads.keep(bench, head)),
+    )
 
 
 def _problem(
@@ -75,6 +82,7 @@ def _problem(
     forgotten: Positions,
     log: UpdateLog | None,
     *,
+    head: HeadState | None,
     is_changed: bool,
     progress: Progress,
 ) -> ForgetProblem:
@@ -100,6 +108,7 @@ def _problem(
             initial=initial,
             excluded=excluded,
             device=bench.device,
+            key=bench.noise_key or None,
             progress=progress,
         )
         return bench.placed(trained.params)
@@ -127,6 +136,8 @@ def _problem(
         else None,
         recipe=bench.recipe.to_json(),
         update_log=log,
+        head=head,
+        key=bench.noise_key,
         seed=call.seed,
         device=bench.device,
         progress=progress,

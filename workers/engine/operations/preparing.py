@@ -7,7 +7,7 @@ from service.core.ledger.pseudonyms import Pseudonymiser
 from workers.engine import lineage_rows
 from workers.engine.fisher_files import Family
 from workers.engine.messages import Prepare, PrepareReply
-from workers.engine.operations import fisher_pass, preparation_files, replaying
+from workers.engine.operations import fisher_pass, heads, preparation_files, replaying
 from workers.engine.operations.target import At, positions_array
 from workers.engine.workbench import WEIGHTS, Workbench
 from workers.numerics.datasets.base import Manifest
@@ -20,6 +20,7 @@ def prepare(bench: Workbench, call: Prepare, pseudonymiser: Pseudonymiser, at: A
 
     Raises:
         WeightsError: The upload is not safetensors of this architecture, or the head is too small.
+        TrainingError: The recipe trains a head, and not this one.
         DatasetRowError: A row cannot be read.
     """
     params = bench.weights(call.weights_sha256)
@@ -34,6 +35,7 @@ def prepare(bench: Workbench, call: Prepare, pseudonymiser: Pseudonymiser, at: A
     digest = lineage_rows.write(Path(call.lineage_path), rows)
     excluded = positions_array(call.excluded)
     known = prepared.known(bench.source, training.draw_recipe_codes(bench.source, bench.recipe), excluded)
+    head = heads.found(bench, params, known.learned, at("preparing the head"))
     fishers = []
     for family, samples in ((Family.CODE, known.code_set), (Family.CLASS, known.learned)):
         if samples is not None:
@@ -52,6 +54,7 @@ def prepare(bench: Workbench, call: Prepare, pseudonymiser: Pseudonymiser, at: A
             preparation_files.keep_config(bench, num_classes, guarantee=None),
             *preparation_files.keep_codes(bench, known.codes),
             *replaying.keep_states(bench, positions_array(())),
+            *heads.keep(bench, head),
             *fishers,
         ),
     )

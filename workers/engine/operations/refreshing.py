@@ -7,15 +7,17 @@ comes.
 Fishers by class stay those of the weights as they were trained, for as long as they hold nothing that was
 forgotten: forgetting further classes works better with them than with new ones, by codes as by dampening
 (docs/results.md). Samples are held against the sum at the present weights, so that is taken beside them.
+
+A head that was retrained gets its secret state back here; one that forgot by proof brought its own.
 """
 
 from workers.engine import fisher_files
 from workers.engine.fisher_files import Family
 from workers.engine.messages import Refresh, RefreshReply
-from workers.engine.operations import fisher_pass
+from workers.engine.operations import fisher_pass, heads
 from workers.engine.operations.replaying import STATES
 from workers.engine.operations.target import At, positions_array
-from workers.engine.workbench import CODES, WEIGHTS, Workbench
+from workers.engine.workbench import CODES, HEAD, WEIGHTS, Workbench
 from workers.preparation import prepared
 
 
@@ -31,7 +33,9 @@ def refresh(bench: Workbench, call: Refresh, at: At) -> RefreshReply:
     known = prepared.known(
         bench.source, bench.codes(call.base), positions_array(call.forgotten_positions), living
     )
-    files = [file for file in call.base if file.name in (CODES, STATES)]
+    files = [file for file in call.base if file.name in (CODES, STATES, HEAD)]
+    if not any(file.name == HEAD for file in files):
+        files += heads.keep(bench, heads.found_again(bench, params, known.learned, at("refreshing the head")))
     for family, samples in ((Family.CODE, known.code_set), (Family.CLASS, known.learned)):
         kept = fisher_files.find(bench, call.base, family)
         is_fresh = kept is not None and kept.weights_sha256 == weights.sha256

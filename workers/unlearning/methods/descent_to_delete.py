@@ -3,11 +3,16 @@
 Neel, Roth, Sharifi-Malvajerdi, "Descent-to-Delete: Gradient-Based Methods for Machine Unlearning" (ALT 2021):
 full-batch gradient descent on the remaining samples with the step 2 / (M + m) of an m-strongly convex,
 M-smooth objective, whose distance to the minimum falls by (M - m) / (M + m) a step; then normal noise on what
-is published, the exact weight staying secret. The paper fixes the number of steps from that rate; here
-descent ends as soon as the measured residual fits the request's share of the budget. What may be claimed of
-the outcome stands in `unlearning.certified`.
+is published, the exact weight staying secret.
+
+Departures. The paper fixes the number of steps from that rate; here descent ends as soon as the measured
+residual fits the request's share of the budget. On features of trained networks M / m is tens of thousands,
+so by default steps of 1 / M carry Nesterov's momentum, (sqrt M - sqrt m) / (sqrt M + sqrt m), which needs
+about the square root of the paper's number of them. What may be claimed of the outcome stands in
+`unlearning.certified` and depends on neither.
 """
 
+import math
 from dataclasses import asdict, dataclass, replace
 
 from torch import Tensor
@@ -39,6 +44,7 @@ class DescentToDeleteParameters:
         maximum=1,
     )
     max_steps: int = parameter(5000, "Gradient steps a request may take.", minimum=1, maximum=1_000_000)
+    is_accelerated: bool = parameter(True, "Whether steps carry Nesterov's momentum; the paper's do not.")
 
 
 class DescentToDelete:
@@ -49,7 +55,7 @@ class DescentToDelete:
     guarantee = Guarantee.CERTIFIED
     kinds = frozenset({Kind.CLASS, Kind.SAMPLES})
     needs = frozenset({Need.HEAD, Need.RETAIN_SET})
-    experimental = None
+    experimental: str | None = "it costs more than retraining the head, where certified_removal costs a third"
     summary = "Gradient descent on the linear head of a frozen public network, with a proof and a budget."
     caveats = certified.CAVEATS
     Parameters: type[DescentToDeleteParameters] = DescentToDeleteParameters
@@ -64,12 +70,18 @@ class DescentToDelete:
         """
 
         def move(objective: Objective, weight: Tensor, small: float) -> Moved:
-            stride = 2 / (objective.smoothness() + objective.l2)
+            steep, flat = objective.smoothness(), objective.l2
+            stride, momentum = 2 / (steep + flat), 0.0
+            if parameters.is_accelerated:
+                stride = 1 / steep
+                momentum = (math.sqrt(steep) - math.sqrt(flat)) / (math.sqrt(steep) + math.sqrt(flat))
+            before = weight
             for num_steps in range(parameters.max_steps):
-                gradient = objective.gradient(weight)
+                ahead = weight + momentum * (weight - before)
+                gradient = objective.gradient(ahead)
                 if float(gradient.norm()) <= small:
-                    return Moved(weight, num_steps)
-                weight = weight - stride * gradient
+                    return Moved(ahead, num_steps)
+                weight, before = ahead - stride * gradient, weight
                 problem.progress((num_steps + 1) / (parameters.max_steps + 1))
             return Moved(weight, parameters.max_steps)
 

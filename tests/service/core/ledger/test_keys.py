@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from service.core.ledger import errors, keys
 
-LOADERS = [keys.load_or_create_signing_key, keys.load_or_create_pseudonym_key]
+LOADERS = [keys.load_or_create_signing_key, keys.load_or_create_pseudonym_key, keys.load_or_create_noise_key]
 
 
 def secret_of(key):
