@@ -197,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--strict", action="store_true", help="exit 1 if a goal is missed")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    num_seeds, num_requests, num_pairs = (2, 30, 5) if options.small else (5, 200, 9)
+    num_seeds, num_requests, num_pairs = (2, 30, 5) if options.small else (3, 120, 9)
     courses: dict[str, list[Course]] = {name: [] for name in WAYS}
     clean, noisy, ratios = [], [], {NEWTON: [], f"{NEWTON} on features": [], DESCENT: []}
     for seed in range(num_seeds):

@@ -214,3 +214,19 @@ def test_where_to_go_on_from_must_suit_the_recipe(
 
     assert "Give the other" in result.output
     assert [one.name for one in tmp_path.iterdir()] == ["digits.json"]
+
+
+def test_a_head_is_trained_on_frozen_weights_and_with_other_noise_each_time(tmp_path: Path) -> None:
+    file, public = described(tmp_path, code_mix=0.0, head={"l2": 0.1, "sigma": 0.1}), tmp_path / "public"
+    record = json.loads(file.read_text())
+    record["architecture"]["arguments"]["hidden"] = 20
+    file.write_text(json.dumps(record))
+    params.write_file(public, params.state_of(architectures.mlp(64, 20)))
+
+    for name in ("one", "two"):
+        assert "% of the holdout right" in run(file, "--from", public, "--out", tmp_path / name).output
+
+    start, one, two = (params.read_file(tmp_path / name) for name in ("public", "one", "two"))
+    assert {name for name in start if not torch.equal(start[name], one[name])} == {"head.weight", "head.bias"}
+    assert not torch.equal(one["head.weight"], two["head.weight"])
+    run(file, "--out", tmp_path / "three", expect=1)

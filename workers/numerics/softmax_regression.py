@@ -59,7 +59,7 @@ class Objective:
     def gradient(self, weight: Tensor) -> Tensor:
         """Return grad J, [num_classes, k]."""
         missed = torch.softmax(self.design @ weight.T, 1)  # [n, num_classes]
-        missed[torch.arange(len(self.labels)), self.labels] -= 1
+        missed[torch.arange(len(self.labels), device=self.labels.device), self.labels] -= 1
         return missed.T @ self.design / len(self.design) + self.l2 * weight
 
     def value(self, weight: Tensor) -> float:

@@ -112,8 +112,9 @@ def recognise(
         )
     state, _ = _solved(model, params, samples, recipe, head, progress)
     off = float((head.read(params) - state.weight).norm())
-    expected = recipe.sigma * (math.sqrt(state.weight.numel()) + UNLIKELY)
-    allowed = expected + ANOTHER_MACHINE * float(state.weight.norm())
+    rounding = ANOTHER_MACHINE + torch.finfo(params[head.weight].dtype).eps
+    allowed = recipe.sigma * (math.sqrt(state.weight.numel()) + UNLIKELY)
+    allowed += rounding * float(state.weight.norm())
     if off > allowed:
         raise TrainingError(
             f"expected a head within {allowed:.3g} of the minimum on its samples, got one {off:.3g} away; "

@@ -1,8 +1,9 @@
 """The recipe by which a model can be trained again, as its owner sends it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from service.api.schemas.values import Body
 
@@ -65,3 +66,11 @@ class Training(Body):
         default=None,
         description="Train the last linear layer alone, so that samples can be removed from it by proof.",
     )
+
+    @model_validator(mode="after")
+    def _head_stands_on_given_weights(self) -> Self:
+        if self.head is not None and (self.initial is None or self.code_mix > 0):
+            raise PydanticCustomError(
+                "head_without_initial", "needs the initial weights that the head is trained on, and no codes"
+            )
+        return self

@@ -10,8 +10,8 @@ from workers.engine.messages import StoredFile
 from workers.engine.workbench import HEAD, Workbench
 from workers.numerics.batches import SampleSet
 from workers.numerics.head_state import HeadState
-from workers.numerics.params import Params
-from workers.preparation import heads
+from workers.numerics.params import Params, state_of
+from workers.preparation import heads, initial
 from workers.preparation.training import TrainingError
 
 
@@ -40,11 +40,18 @@ def found(
         TrainingError: The version is not what the recipe makes of these samples.
         DatasetRowError: A row cannot be read.
     """
-    recipe = bench.recipe.head
-    initial = bench.initial_weights() if recipe is not None else None
-    if recipe is None or initial is None or len(samples) == 0:
+    recipe, start = bench.recipe, bench.initial_weights()
+    if recipe.head is None or len(samples) == 0:
         return None
-    return heads.recognise(bench.build(), params, initial, samples, recipe, progress)
+    if recipe.initial is None:
+        raise TrainingError(
+            "expected a recipe with `head` to name the `initial` weights that it is trained on"
+        )
+    if start is None:
+        return None
+    model = bench.build()
+    initial.place(model, recipe, start)  # refuses other weights under that name
+    return heads.recognise(model, params, bench.placed(state_of(model)), samples, recipe.head, progress)
 
 
 def found_again(

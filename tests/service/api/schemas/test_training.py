@@ -27,7 +27,9 @@ def test_whatever_is_accepted_the_worker_reads():
 
 
 def test_a_head_is_read_with_the_workers_defaults():
-    recipe = TrainingRecipe.from_json(Training(head={"sigma": 0.5}).model_dump(mode="json"))
+    recipe = TrainingRecipe.from_json(
+        Training(head={"sigma": 0.5}, initial="0a" * 32).model_dump(mode="json")
+    )
 
     assert recipe.to_json()["head"] == {"l2": 1e-3, "sigma": 0.5}
 
@@ -39,7 +41,9 @@ def test_a_head_is_read_with_the_workers_defaults():
      {"weight_decay": float("inf")}, {"seed": -1}, {"schedule": "linear"},
      {"shards": 0}, {"slices": 1001}, {"shards": True},
      {"steps": 0}, {"steps": 1.5}, {"initial": "AB" * 32}, {"initial": "0a"},
-     {"head": 1}, {"head": {"sigma": 0}}, {"head": {"l2": -1}}, {"head": {"lambda": 1}},
+     {"head": 1}, {"head": {}}, {"head": {}, "initial": "0a" * 32, "code_mix": 0.1},
+     {"head": {"sigma": 0}, "initial": "0a" * 32}, {"head": {"l2": -1}, "initial": "0a" * 32},
+     {"head": {"lambda": 1}, "initial": "0a" * 32},
      {"code_mix": True}, {"optimiser": "adam"}],
 )  # fmt: skip
 def test_what_no_worker_would_read_is_refused(wrong: dict[str, object]):

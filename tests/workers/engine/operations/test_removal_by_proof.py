@@ -106,6 +106,13 @@ def test_without_the_public_weights_at_hand_no_proof_is_offered(table, first, tm
     assert not any(file.name == HEAD for file in files)
 
 
+def test_a_recipe_that_names_no_public_weights_is_refused(table, first, tmp_path):
+    vague = replace(table, recipe=replace(table.recipe, initial=None))
+
+    with pytest.raises(TrainingError, match="name the `initial`"):
+        prepared(vague, table.weights(first[0].sha256), tmp_path)
+
+
 def test_the_budget_goes_from_version_to_version_and_the_samples_go_with_the_request(table, first):
     reply = forgotten(table, first, (2,))
     second = refreshed(table, published(table, first, reply, (2,)), (2,))
