@@ -22,10 +22,11 @@ import numpy as np
 import torch
 
 from benchmarks.outcomes import interval
-from workers.numerics import architectures, gaussian_shift, metrics
+from workers.numerics import architectures, gaussian_shift, metrics, softmax_regression
 from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.base import DatasetSource
 from workers.numerics.datasets.digits import open_digits
+from workers.numerics.head_state import SOLVED
 from workers.numerics.params import Params
 from workers.preparation import heads, training
 from workers.preparation.heads import TrainedHead
@@ -169,8 +170,8 @@ def costs(given: Setting, num_pairs: int) -> dict[str, list[float]]:
         state = before.state.keeping(before.state.positions != position)
         ways: dict[str, Callable[[], object]] = {
             "retrain": lambda problem=problem: given.trained(problem.retain),
-            "retrain on kept features": lambda state=state: heads.softmax_regression.minimise(
-                state.objective, torch.zeros_like(state.weight), heads.SOLVED * HEAD.sigma
+            "retrain on kept features": lambda state=state: softmax_regression.minimise(
+                state.objective, torch.zeros_like(state.weight), SOLVED * HEAD.sigma
             ),
             NEWTON: lambda position=position: forget(given, before, position, NEWTON),
             DESCENT: lambda position=position: forget(given, before, position, DESCENT),

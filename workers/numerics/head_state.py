@@ -19,6 +19,7 @@ from workers.numerics import secret_noise
 from workers.numerics.params import Params
 from workers.numerics.softmax_regression import Objective
 
+SOLVED = 1e-4  # of sigma; how near to the minimum a training ends
 _NUMBERS = ("l2", "sigma", "spent")
 
 

@@ -24,6 +24,7 @@ and range(v) <= sqrt(2) |v|. So it is at most |e|^2 / sqrt(2) for |u| = 1, and i
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -75,6 +76,17 @@ class Objective:
         """Return a bound on how far a point is from the minimum, Frobenius."""
         return self.residual(weight) / self.l2
 
+    def curvature(self, weight: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return S -> H(W) S; the Hessian, of (num_classes k)^2 numbers, is never formed."""
+        chance = torch.softmax(self.design @ weight.T, 1)  # [n, num_classes]
+
+        def product(direction: Tensor) -> Tensor:
+            pushed = self.design @ direction.T  # [n, num_classes]
+            centred = chance * (pushed - (chance * pushed).sum(1, keepdim=True))
+            return centred.T @ self.design / len(self.design) + self.l2 * direction
+
+        return product
+
     def smoothness(self) -> float:
         """Return a bound on the curvature: l2 + lambda_max(X^T X / n) / 2, for A(z) has none above 1/2."""
         gram = self.design.T @ self.design / len(self.design)
@@ -82,19 +94,9 @@ class Objective:
 
 
 def newton_step(objective: Objective, weight: Tensor) -> Tensor:
-    """Return S with H(W) S = -grad J(W), to ACCURACY, by conjugate gradients; [num_classes, k].
-
-    The Hessian, of (num_classes k)^2 numbers, is never formed: a product with it costs as much as a gradient.
-    """
-    gradient = objective.gradient(weight)
-    chance = torch.softmax(objective.design @ weight.T, 1)  # [n, num_classes]
-
-    def curvature(direction: Tensor) -> Tensor:
-        pushed = objective.design @ direction.T  # [n, num_classes]
-        centred = chance * (pushed - (chance * pushed).sum(1, keepdim=True))
-        return centred.T @ objective.design / len(objective.design) + objective.l2 * direction
-
-    step, left = torch.zeros_like(weight), -gradient
+    """Return S with H(W) S = -grad J(W), to ACCURACY, by conjugate gradients; [num_classes, k]."""
+    curvature, left = objective.curvature(weight), -objective.gradient(weight)
+    step = torch.zeros_like(weight)
     direction, size = left, float(left.square().sum())
     enough = ACCURACY**2 * size
     for _ in range(MOST_CONJUGATE_STEPS):
@@ -112,10 +114,8 @@ def newton_bound(objective: Objective, weight: Tensor, step: Tensor) -> float:
     """Return a bound on the residual at weight + step, without looking there: this file's opening."""
     shifts = objective.design @ step.T  # e_i, [n, num_classes]
     third = (shifts.square().sum(1) * objective.design.norm(dim=1)).mean() / (2 * math.sqrt(2))
-    pushed = torch.softmax(objective.design @ weight.T, 1)
-    centred = pushed * (shifts - (pushed * shifts).sum(1, keepdim=True))
-    bent = centred.T @ objective.design / len(objective.design) + objective.l2 * step
-    return float(third + (objective.gradient(weight) + bent).norm())
+    left = objective.gradient(weight) + objective.curvature(weight)(step)
+    return float(third + left.norm())
 
 
 def newton(objective: Objective, weight: Tensor) -> Tensor:

@@ -19,14 +19,13 @@ from torch import nn
 
 from workers.numerics import linear_head, softmax_regression
 from workers.numerics.batches import SampleSet
-from workers.numerics.head_state import HeadState
+from workers.numerics.head_state import SOLVED, HeadState
 from workers.numerics.linear_head import HeadError, LinearHead
 from workers.numerics.params import Params
 from workers.numerics.softmax_regression import NotMinimisedError
 from workers.preparation.errors import TrainingError
 from workers.preparation.recipe import HeadRecipe
 
-SOLVED = 1e-4  # of sigma: how near to the minimum a training ends
 KEY_BYTES = 32
 UNLIKELY = 8.0  # deviations of the noise's length
 ANOTHER_MACHINE = 1e-3  # of the weight: how far rounding of the features may move the minimum

@@ -39,13 +39,11 @@ import torch
 from torch import Tensor
 
 from workers.numerics import gaussian_shift, linear_head
-from workers.numerics.head_state import HeadState
+from workers.numerics.head_state import SOLVED, HeadState
 from workers.numerics.linear_head import HeadError
 from workers.numerics.softmax_regression import Objective
 from workers.unlearning.base import ForgetProblem, Json, Need, UnlearnResult
 from workers.unlearning.errors import BudgetSpentError, IneffectiveError, MissingNeedError
-
-SOLVED = 1e-4  # of sigma; how near to the minimum `preparation.heads` ends
 
 CAVEATS = (
     "Certified only if the network before the last layer never learned from the forgotten data, which is the "

@@ -9,6 +9,7 @@ from torch import nn
 
 from tests.fixtures import forget_problems
 from workers.numerics import architectures
+from workers.numerics.head_state import SOLVED
 from workers.numerics.params import state_of
 from workers.preparation import heads, training
 from workers.preparation.initial import digest_of
@@ -52,7 +53,7 @@ def test_training_leaves_everything_but_the_head_as_it_was():
 def test_the_head_ends_within_a_small_part_of_its_noise_of_the_minimum():
     state = heads.train(build(), public(), samples(), HEAD, key=KEY).state
 
-    assert state.objective.distance(state.weight) <= heads.SOLVED * HEAD.sigma
+    assert state.objective.distance(state.weight) <= SOLVED * HEAD.sigma
 
 
 def test_the_same_key_gives_the_same_bytes_and_no_key_other_ones_each_time():

@@ -13,8 +13,9 @@ from torch import nn
 from tests.fixtures import forget_problems
 from workers.numerics import gaussian_shift, softmax_regression
 from workers.numerics.batches import SampleSet
+from workers.numerics.head_state import SOLVED
 from workers.preparation import heads
-from workers.unlearning import certified, parameters, registry, run
+from workers.unlearning import parameters, registry, run
 from workers.unlearning.base import Kind
 from workers.unlearning.errors import BudgetSpentError, IneffectiveError, MissingNeedError
 
@@ -217,4 +218,4 @@ def test_over_many_keys_publications_differ_from_retrained_ones_by_the_shift_alo
     standard_error = np.sqrt(2 / len(keys))
     assert abs(ours.mean() - theirs.mean() - size) < 4 * standard_error
     assert ours.std() == pytest.approx(1, abs=0.05) and theirs.std() == pytest.approx(1, abs=0.05)
-    assert size <= result.parameters["shift"] - certified.SOLVED + 1e-9
+    assert size <= result.parameters["shift"] - SOLVED + 1e-9
