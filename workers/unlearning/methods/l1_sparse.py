@@ -10,7 +10,7 @@ forget set alone, shrink. All trainable parameters count, biases and BatchNorm's
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -26,9 +26,13 @@ class L1SparseParameters(CourseParameters):
     """How hard the weights are pressed.
 
     Attributes:
+        learning_rate: at the first step.
         penalty: the paper's gamma, at the first step.
     """
 
+    learning_rate: float = parameter(
+        0.02, "First learning rate; falls along a half cosine to zero.", minimum=1e-9, maximum=10.0
+    )
     penalty: float = parameter(
         5e-4, "gamma: weight of the l1 norm in the loss, at the first step.", minimum=0.0, maximum=1e3
     )
@@ -59,7 +63,10 @@ class L1Sparse:
             DatasetRowError: a row cannot be read.
         """
         problem.require(Need.RETAIN_SET)
-        course = parameters.course(parameters.num_steps(problem, [problem.retain]))
+        # The penalty's gradient has the length gamma sqrt(P): a bound would take it back from large networks.
+        course = replace(
+            parameters.course(parameters.num_steps(problem, [problem.retain])), max_gradient_norm=None
+        )
 
         def pressure(weights: Mapping[str, Tensor], step: int) -> Tensor:
             size = torch.stack([weight.abs().sum() for weight in weights.values()]).sum()
