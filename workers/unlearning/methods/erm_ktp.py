@@ -71,7 +71,7 @@ class ErmKtp:
 
         Raises:
             MissingNeedError: there is no training sample to forget, or nothing remains.
-            IneffectiveError: the network has no last layer with a row a class.
+            IneffectiveError: the network has no last layer with a row a class, or no channel to keep.
             DivergedError: the student does not converge.
             DatasetRowError: a row cannot be read.
         """
@@ -164,6 +164,10 @@ def _check_channels(params: Params, rows: Sequence[str], forbidden: Tensor) -> N
                 f"expected {params[name].shape[1]} channels for the last layer to read, got "
                 f"{len(forbidden)}: choose another method"
             )
+    if bool(forbidden.all()):
+        raise IneffectiveError(
+            "expected channels that belong to remaining classes, got none: choose another method"
+        )
 
 
 def _prohibited(tensor: Tensor, classes: Sequence[int], forbidden: Tensor) -> Tensor:

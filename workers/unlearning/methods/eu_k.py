@@ -47,7 +47,10 @@ class EuK:
     guarantee = Guarantee.APPROXIMATE
     kinds = frozenset({Kind.CLASS, Kind.SAMPLES})
     needs = frozenset({Need.RETAIN_SET})
-    experimental = None
+    experimental = (
+        "The layers that stay have learned from the forget set, and attacks that look at single samples find "
+        "it there."
+    )
     summary = "Draws the last layers anew and trains them on retained data."
     caveats = (
         "What earlier layers learned of the forget set stays in them.",

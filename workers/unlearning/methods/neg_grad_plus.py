@@ -57,7 +57,8 @@ class NegGradPlus:
     summary = "Descends on retained data and ascends on the forget set at once, for a tenth of a training."
     caveats = (
         "The balance of the two is fixed, not searched: it may forget too little or too much.",
-        "Ascent has no end: samples may end harder than ones that the model never saw.",
+        "Forgotten samples end at the loss of a guess, which is not what a retrained model says of them.",
+        "A few ordinary samples among many it hardly moves within its budget.",
     )
     Parameters: type[NegGradPlusParameters] = NegGradPlusParameters
 

@@ -31,7 +31,10 @@ class RandomLabel:
     guarantee = Guarantee.APPROXIMATE
     kinds = frozenset({Kind.CLASS, Kind.SAMPLES})
     needs = frozenset({Need.FORGET_SET, Need.RETAIN_SET})
-    experimental = None
+    experimental = (
+        "Easy to see through: a model that never saw a sample does not hold it for something else, and a "
+        "few samples among many it hardly moves."
+    )
     summary = "Trains shortly on all data, the forget set under random wrong labels."
     caveats = (
         "Teaches wrong labels: forgotten samples may end doubted more than ones that the model never saw.",

@@ -8,8 +8,9 @@ Tarun, Chundawat, Mandal, Kankanhalli, "Fast yet effective machine unlearning" (
    overwritten by noise that looks like nothing in it.
 3. Repair: train on retained samples.
 
-Impairing and repairing share the budget evenly. Retained samples come from all of the retained data, where
-the paper takes a small subset of it; BatchNorm statistics stay. Class requests only, as in the paper.
+Half of the budget goes to repairing, the rest to the noise and to impairing. Retained samples come from all
+of the retained data, where the paper takes a small subset of it; BatchNorm statistics stay. Class requests
+only, as in the paper.
 """
 
 import itertools
@@ -21,14 +22,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from workers.numerics import calling, copies, seeding
-from workers.unlearning import courses, descent, losses
+from workers.unlearning import budget, courses, descent, losses
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
 from workers.unlearning.courses import CourseParameters
 from workers.unlearning.descent import Batch, Network
 from workers.unlearning.errors import DivergedError
 from workers.unlearning.parameters import parameter
 
-NOISE_RATE = 0.1  # of Adam; the paper's
+NOISE_RATE = 0.1  # of Adam; the authors'
+NOISE_SHARE = 0.25  # of the budget, at most
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class UnsirParameters(CourseParameters):
 
     Attributes:
         learning_rate: of impairing and of repairing.
-        noise_steps: of the noise's training.
+        noise_steps: of the noise's training, fewer if they would cost more than a quarter of the budget.
         noise_penalty: the paper's lambda.
     """
 
@@ -81,8 +83,10 @@ class Unsir:
         """
         problem.require(Need.RETAIN_SET)
         model = problem.build()
-        noise = _noise(problem, parameters)
-        spent = float(parameters.noise_steps * len(noise.labels))
+        affordable = NOISE_SHARE * parameters.budget * budget.training_samples(problem)
+        noise_steps = max(1, min(parameters.noise_steps, int(affordable // courses.batch_size(problem))))
+        noise = _noise(problem, parameters, noise_steps)
+        spent = float(noise_steps * len(noise.labels))
         num_repairing = parameters.num_steps(problem, [problem.retain], share=0.5)
         num_impairing = parameters.num_steps(
             problem, [problem.retain], extra=len(noise.labels), share=0.5, spent=spent
@@ -106,12 +110,8 @@ class Unsir:
             repairing,
             progress=courses.stage(problem.progress, 0.5, 1.0),
         )
-        return UnlearnResult(
-            params=repaired,
-            parameters=parameters.to_json(
-                problem, impairing=impairing.to_json(), repairing=repairing.to_json()
-            ),
-        )
+        record = parameters.to_json(problem, impairing=impairing.to_json(), repairing=repairing.to_json())
+        return UnlearnResult(params=repaired, parameters={**record, "noise_steps": noise_steps})
 
 
 METHOD = Unsir()
@@ -124,7 +124,7 @@ def _on_both(network: Network, batches: Sequence[Batch]) -> Tensor:
     return functional.cross_entropy(network(images), labels)
 
 
-def _noise(problem: ForgetProblem, parameters: UnsirParameters) -> Batch:
+def _noise(problem: ForgetProblem, parameters: UnsirParameters, num_steps: int) -> Batch:
     """Return error-maximising noise under the labels of the classes to forget, a batch of it.
 
     Raises:
@@ -138,7 +138,7 @@ def _noise(problem: ForgetProblem, parameters: UnsirParameters) -> Batch:
     drawn = torch.randn(shape, generator=seeding.generator(problem.seed, "noise"))
     images = calling.like(drawn, dict(network.named_parameters())).requires_grad_()
     optimizer = torch.optim.Adam([images], lr=NOISE_RATE)
-    for _ in range(parameters.noise_steps):
+    for _ in range(num_steps):
         with torch.enable_grad():
             logits = calling.check_logits(network(images), size)
             loss = parameters.noise_penalty * images.square().mean() - functional.cross_entropy(

@@ -51,7 +51,7 @@ def test_all_weight_on_retained_data_is_fine_tuning():
 
 
 def test_more_pressure_makes_smaller_weights():
-    problem = forget_problems.problem(Kind.CLASS)
+    problem = forget_problems.problem(Kind.CLASS, recipe=GENEROUS)
 
     light, heavy = (
         run.forget(l1_sparse.METHOD, problem, l1_sparse.L1SparseParameters(penalty=each)).params
@@ -90,7 +90,7 @@ def test_the_bad_teacher_reads_a_share_of_the_retained_data():
 def test_noise_is_what_the_model_is_most_wrong_about():
     problem = forget_problems.problem(Kind.CLASS, classes=(2, 0), recipe=GENEROUS)
 
-    noise = unsir._noise(problem, unsir.UnsirParameters())
+    noise = unsir._noise(problem, unsir.UnsirParameters(), num_steps=20)
 
     logits = torch.func.functional_call(problem.build(), problem.params, (noise.images,))
     assert noise.labels.tolist() == [2, 0] * 4
@@ -101,7 +101,7 @@ def test_a_penalty_keeps_noise_small():
     problem = forget_problems.problem(Kind.CLASS)
 
     loose, tight = (
-        unsir._noise(problem, unsir.UnsirParameters(noise_penalty=each)).images.square().mean()
+        unsir._noise(problem, unsir.UnsirParameters(noise_penalty=each), num_steps=20).images.square().mean()
         for each in (0.0, 100.0)
     )
 
