@@ -65,6 +65,7 @@ class Course:
             statistics and gathers them, and dropout is on.
         max_gradient_norm: a longer gradient, over all masked weights together, is shortened to this; None
             shortens none. A batch norm that keeps its statistics does not tame a first large step.
+        warmup_share: of the steps, over which the learning rate rises evenly to its first value.
     """
 
     num_steps: int
@@ -74,6 +75,7 @@ class Course:
     is_cosine: bool = True
     adapts_statistics: bool = False
     max_gradient_norm: float | None = None
+    warmup_share: float = 0.0
 
     def to_json(self) -> dict[str, Json]:
         """Return what identifies the course."""
@@ -81,9 +83,13 @@ class Course:
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
+        rising = int(self.warmup_share * self.num_steps)
+        if step < rising:
+            return self.learning_rate * (step + 1) / (rising + 1)
         if not self.is_cosine:
             return self.learning_rate
-        return self.learning_rate * (1 + math.cos(math.pi * step / self.num_steps)) / 2
+        fallen = (step - rising) / (self.num_steps - rising)
+        return self.learning_rate * (1 + math.cos(math.pi * fallen)) / 2
 
 
 def descend(
