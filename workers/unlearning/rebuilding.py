@@ -35,6 +35,8 @@ WHY_EXPERIMENTAL = (
 NEEDS_RETAINED = "Reads retained data, for a tenth of a training by default."
 NO_GUARD = "Nothing in it looks at whether the rest was kept: look at the audit."
 
+MOMENTUM = 0.9
+
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
@@ -70,21 +72,20 @@ class RebuildingParameters:
         """
         return budget.num_steps(problem, self.budget, max(1, round(passes * self.batch_size)), spent=spent)
 
-    def course(self, num_steps: int, **changes: float | bool) -> descent.Course:
+    def course(self, num_steps: int, *, warmup_share: float = 0.0) -> descent.Course:
         """Return the course of a rebuilding."""
         return descent.Course(
-            **{
-                "num_steps": num_steps,
-                "learning_rate": self.learning_rate,
-                "weight_decay": self.weight_decay,
-                "adapts_statistics": self.adapts_statistics,
-                **changes,
-            }  # type: ignore[arg-type]  # a course's fields by name, which mypy reads as one type
+            num_steps=num_steps,
+            learning_rate=self.learning_rate,
+            momentum=MOMENTUM,
+            weight_decay=self.weight_decay,
+            adapts_statistics=self.adapts_statistics,
+            warmup_share=warmup_share,
         )
 
     def record(self, problem: ForgetProblem, num_steps: int, **more: Json) -> dict[str, Json]:
         """Return what changed the output."""
-        return {**asdict(self), "momentum": 0.9, "num_steps": num_steps, "seed": problem.seed, **more}
+        return {**asdict(self), "momentum": MOMENTUM, "num_steps": num_steps, "seed": problem.seed, **more}
 
 
 def rebuild(
@@ -92,9 +93,9 @@ def rebuild(
     params: Params,
     samples: SampleSet,
     loss: Loss,
-    parameters: RebuildingParameters,
     course: descent.Course,
     *,
+    batch_size: int,
     name: str = "retain",
     shape_gradient: Callable[[str, Tensor], Tensor] | None = None,
     progress: Progress = no_progress,
@@ -106,8 +107,8 @@ def rebuild(
         params: to start from, a full state.
         samples: at least one.
         loss: of the network and one batch.
-        parameters: of the entry.
         course: how far to go.
+        batch_size: samples in a batch.
         name: of the stage; stages of other names read their samples in other orders.
         shape_gradient: as `descent.descend` takes it.
         progress: told the fraction of the stage done; may raise to cancel.
@@ -119,7 +120,7 @@ def rebuild(
     return descent.descend(
         problem.build(),
         params,
-        [descent.stream(samples, parameters.batch_size, params, problem.seed, name)],
+        [descent.stream(samples, batch_size, params, problem.seed, name)],
         loss,
         course,
         shape_gradient=shape_gradient,

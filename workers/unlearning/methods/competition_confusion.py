@@ -91,8 +91,8 @@ class CompetitionConfusion:
                     rebuilding.noisy(problem, params, names, noise, use),
                     problem.retain,
                     loss,
-                    parameters,
                     parameters.course(steps),
+                    batch_size=parameters.batch_size,
                     name=use,
                     progress=rebuilding.within(problem, start, end),
                 )

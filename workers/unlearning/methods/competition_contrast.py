@@ -113,8 +113,8 @@ class CompetitionContrast:
             problem.params,
             problem.forget,
             lambda network, batches: losses.divergence_from_uniform(network, batches[0]),
-            parameters,
             Course(plan.flatten, parameters.flatten_rate, is_cosine=False),
+            batch_size=parameters.batch_size,
             name="flatten",
             progress=rebuilding.within(problem, 0, share),
         )
@@ -139,8 +139,8 @@ class CompetitionContrast:
                 params,
                 problem.retain,
                 lambda network, batches: losses.cross_entropy(network, batches[0]),
-                parameters,
                 parameters.course(plan.retain),
+                batch_size=parameters.batch_size,
                 name=f"retain/{turn}",
                 progress=rebuilding.within(problem, start + share / 2, min(1.0, start + share)),
             )

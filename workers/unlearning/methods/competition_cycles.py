@@ -91,8 +91,8 @@ class CompetitionCycles:
                 fresh.reset_where(problem, params, masks),
                 problem.retain,
                 remembering(problem, parameters.noise, cycle),
-                parameters,
                 parameters.course(here),
+                batch_size=parameters.batch_size,
                 name=f"cycle/{cycle}",
                 progress=rebuilding.within(problem, done / num_steps, (done + here) / num_steps),
             )

@@ -88,8 +88,8 @@ class CompetitionDistillation:
                 params,
                 held_out(problem),
                 lambda network, batches: losses.divergence(network, batches[0], original(batches[0].images)),
-                parameters,
                 parameters.course(warming),
+                batch_size=parameters.batch_size,
                 name="warm-up",
                 progress=rebuilding.within(problem, 0, turn),
             )
@@ -98,8 +98,8 @@ class CompetitionDistillation:
             params,
             problem.retain,
             lambda network, batches: three_losses(network, batches, original, parameters.temperature),
-            parameters,
             parameters.course(num_steps - warming),
+            batch_size=parameters.batch_size,
             progress=rebuilding.within(problem, turn, 1.0),
         )
         problem.progress(1.0)

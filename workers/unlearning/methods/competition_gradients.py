@@ -83,8 +83,8 @@ class CompetitionGradients:
             fresh.reset_where(problem, problem.params, masks),
             problem.retain,
             lambda network, batches: losses.cross_entropy(network, batches[0]),
-            parameters,
             parameters.course(num_steps, warmup_share=WARMUP_SHARE),
+            batch_size=parameters.batch_size,
             shape_gradient=shape,
             progress=problem.progress,
         )

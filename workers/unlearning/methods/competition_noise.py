@@ -77,8 +77,8 @@ class CompetitionNoise:
             start,
             problem.retain,
             lambda network, batches: losses.cross_entropy(network, batches[0]),
-            parameters,
             parameters.course(num_steps),
+            batch_size=parameters.batch_size,
             progress=problem.progress,
         )
         return UnlearnResult(

@@ -88,8 +88,8 @@ class CompetitionPruning:
             start,
             problem.retain,
             entropy_guided(problem, parameters.class_exponent, parameters.entropy_weight),
-            parameters,
             parameters.course(num_steps),
+            batch_size=parameters.batch_size,
             progress=problem.progress,
         )
         return UnlearnResult(

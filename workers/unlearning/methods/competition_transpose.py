@@ -126,8 +126,8 @@ class CompetitionTranspose:
             problem.params,
             SampleSet(problem.retain.source, both),
             guessing,
-            parameters,
             parameters.course(third),
+            batch_size=parameters.batch_size,
             name="guessing",
             progress=rebuilding.within(problem, 2 / 3, 1.0),
         )
@@ -196,8 +196,8 @@ def _trained(
         start,
         problem.retain,
         lambda network, batches: losses.cross_entropy(network, batches[0]),
-        parameters,
         parameters.course(num_steps),
+        batch_size=parameters.batch_size,
         name=name,
         progress=progress,
     )
