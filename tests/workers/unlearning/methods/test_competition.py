@@ -260,6 +260,22 @@ def test_pruning_asks_for_the_entropy_of_the_original():
     assert with_weight(2.0, flat) - with_weight(0.0, flat) == pytest.approx(2 * float(strayed), rel=1e-4)
 
 
+def test_pruning_weighs_classes_by_a_power_of_their_number():
+    problem = problem_of(
+        Kind.SAMPLES, build=forget_problems.mlp, train_counts=(41, 10, 10, 20), num_samples=1
+    )
+    counts = torch.bincount(problem.retain.labels).double()
+    loss = competition_pruning.entropy_guided(problem, -0.1, 0.0)
+
+    def on_class(label):
+        batch = batch_of(problem, of_class(problem.retain, label), 10)
+        return float(loss(lambda images: torch.zeros(len(images), 4), [batch]))
+
+    weights = counts**-0.1 * counts.sum() / (counts**0.9).sum()
+    assert on_class(1) == pytest.approx(math.log(4) * float(weights[1]), rel=1e-5)
+    assert on_class(1) > on_class(0)
+
+
 def test_transpose_mirrors_every_square_kernel():
     problem = problem_of()
 
@@ -422,6 +438,21 @@ def test_cycles_remember_the_logits_of_the_original():
 
     assert float(loss(lambda _: original, [batch])) == pytest.approx(0.0, abs=1e-9)
     assert float(loss(lambda _: original + 2.0, [batch])) == pytest.approx(4.0, rel=1e-4)
+
+
+def test_cycles_show_the_network_and_the_original_the_same_noisy_images():
+    problem = problem_of(Kind.SAMPLES, build=forget_problems.mlp)
+    batch, shown = batch_of(problem, problem.retain), []
+    network = problem.build()
+
+    def answer(images):
+        shown.append(images)
+        return torch.func.functional_call(network, problem.params, (images,))
+
+    value = competition_cycles.remembering(problem, 0.5, cycle=0)(answer, [batch])
+
+    assert float((shown[0] - batch.images).std()) == pytest.approx(0.5, rel=0.2)
+    assert float(value.detach()) == pytest.approx(0.0, abs=1e-9)
 
 
 def entropy_of(logits):
