@@ -20,12 +20,12 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from workers.numerics import copies, seeding
+from workers.numerics import seeding
 from workers.numerics.batches import SampleSet
 from workers.numerics.params import Params, trainable_names
 from workers.unlearning import budget, descent
 from workers.unlearning.base import ForgetProblem, Json, Progress, no_progress
-from workers.unlearning.descent import Loss, Network
+from workers.unlearning.descent import Loss
 from workers.unlearning.parameters import parameter
 
 WHY_EXPERIMENTAL = (
@@ -127,23 +127,6 @@ def rebuild(
         seed=seeding.derive(problem.seed, name),
         progress=progress,
     )
-
-
-def within(problem: ForgetProblem, start: float, end: float) -> Progress:
-    """Return a listener that tells the problem's own of a stage between two fractions of the whole."""
-    return lambda done: problem.progress(start + (end - start) * done)
-
-
-def teacher(problem: ForgetProblem) -> Network:
-    """Return the network as it was given, in evaluation mode and without gradients."""
-    network = copies.private(problem.build(), problem.params).requires_grad_(False)
-
-    def answer(images: Tensor) -> Tensor:
-        with torch.no_grad():
-            logits: Tensor = network(images)
-        return logits
-
-    return answer
 
 
 def noisy(problem: ForgetProblem, params: Params, names: Collection[str], scale: float, use: str) -> Params:

@@ -55,17 +55,6 @@ def test_filters_are_convolutions_or_all_matrices(build, expected):
     assert rebuilding.filters(build(4)) == expected
 
 
-def test_the_teacher_is_the_network_as_given_and_learns_nothing():
-    problem = forget_problems.problem(Kind.CLASS, build=forget_problems.cnn)
-    images, _ = next(problem.retain.batches(6))
-
-    logits = rebuilding.teacher(problem)(images)
-
-    network = problem.build().eval()
-    torch.testing.assert_close(logits, torch.func.functional_call(network, problem.params, (images,)))
-    assert not logits.requires_grad
-
-
 def test_a_budget_counts_what_a_step_costs():
     problem = forget_problems.problem(Kind.CLASS, recipe={"steps": 100, "batch_size": 32})
     parameters = RebuildingParameters(budget=0.5, batch_size=16)

@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from workers.unlearning import rebuilding
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
+from workers.unlearning.courses import stage
 from workers.unlearning.descent import Batch, Loss, Network
 from workers.unlearning.parameters import parameter
 from workers.unlearning.rebuilding import RebuildingParameters
@@ -94,7 +95,7 @@ class CompetitionConfusion:
                     parameters.course(steps),
                     batch_size=parameters.batch_size,
                     name=use,
-                    progress=rebuilding.within(problem, start, end),
+                    progress=stage(problem.progress, start, end),
                 )
         problem.progress(1.0)
         return UnlearnResult(params=params, parameters=parameters.record(problem, num_steps))

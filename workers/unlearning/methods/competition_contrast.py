@@ -26,6 +26,7 @@ from torch.nn import functional
 
 from workers.unlearning import budget, descent, losses, rebuilding
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
+from workers.unlearning.courses import stage
 from workers.unlearning.descent import Batch, Course, Network
 from workers.unlearning.parameters import parameter
 from workers.unlearning.rebuilding import RebuildingParameters
@@ -116,7 +117,7 @@ class CompetitionContrast:
             Course(plan.flatten, parameters.flatten_rate, is_cosine=False),
             batch_size=parameters.batch_size,
             name="flatten",
-            progress=rebuilding.within(problem, 0, share),
+            progress=stage(problem.progress, 0, share),
         )
         pushing = Course(plan.contrast, parameters.contrast_rate, is_cosine=False)
         for turn in range(plan.rounds):
@@ -132,17 +133,17 @@ class CompetitionContrast:
                 ],
                 lambda network, batches: contrast(network, batches, parameters.temperature),
                 pushing,
-                progress=rebuilding.within(problem, start, start + share / 2),
+                progress=stage(problem.progress, start, start + share / 2),
             )
             params = rebuilding.rebuild(
                 problem,
                 params,
                 problem.retain,
-                lambda network, batches: losses.cross_entropy(network, batches[0]),
+                losses.of_one_set,
                 parameters.course(plan.retain),
                 batch_size=parameters.batch_size,
                 name=f"retain/{turn}",
-                progress=rebuilding.within(problem, start + share / 2, min(1.0, start + share)),
+                progress=stage(problem.progress, start + share / 2, min(1.0, start + share)),
             )
         problem.progress(1.0)
         return UnlearnResult(

@@ -22,9 +22,11 @@ from torch.nn import functional
 from workers.numerics import seeding
 from workers.unlearning import budget, fresh, head, rebuilding
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
+from workers.unlearning.courses import stage
 from workers.unlearning.descent import Batch, Loss, Network
 from workers.unlearning.parameters import parameter
 from workers.unlearning.rebuilding import RebuildingParameters
+from workers.unlearning.teachers import teacher
 
 EPOCHS = (1, 2, 2)  # of the first cycles; further ones have as many as the last
 
@@ -94,7 +96,7 @@ class CompetitionCycles:
                 parameters.course(here),
                 batch_size=parameters.batch_size,
                 name=f"cycle/{cycle}",
-                progress=rebuilding.within(problem, done / num_steps, (done + here) / num_steps),
+                progress=stage(problem.progress, done / num_steps, (done + here) / num_steps),
             )
             done += here
         problem.progress(1.0)
@@ -146,7 +148,7 @@ def drawn_weights(
 
 def remembering(problem: ForgetProblem, noise: float, cycle: int) -> Loss:
     """Return the mean squared difference of logits from the original's, on images with noise."""
-    original = rebuilding.teacher(problem)
+    original = teacher(problem.build(), problem.params)
     generator = seeding.generator(problem.seed, "image noise", cycle)
 
     def loss(network: Network, batches: Sequence[Batch]) -> Tensor:

@@ -25,9 +25,11 @@ from workers.numerics.batches import SampleSet
 from workers.numerics.layers import layers
 from workers.unlearning import budget, fresh, head, losses, rebuilding
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
+from workers.unlearning.courses import stage
 from workers.unlearning.descent import Batch, Network
 from workers.unlearning.parameters import parameter
 from workers.unlearning.rebuilding import RebuildingParameters
+from workers.unlearning.teachers import teacher
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class CompetitionDistillation:
         """
         problem.require(Need.FORGET_SET, Need.RETAIN_SET)
         ends = {*layers(problem.build())[0].parameters, *head.names(problem)}
-        original = rebuilding.teacher(problem)
+        original = teacher(problem.build(), problem.params)
         num_steps = parameters.num_steps(problem, passes=1 + budget.FORWARD_SHARE)
         warming = int(parameters.warmup_share * num_steps)
         turn = warming / num_steps
@@ -91,7 +93,7 @@ class CompetitionDistillation:
                 parameters.course(warming),
                 batch_size=parameters.batch_size,
                 name="warm-up",
-                progress=rebuilding.within(problem, 0, turn),
+                progress=stage(problem.progress, 0, turn),
             )
         params = rebuilding.rebuild(
             problem,
@@ -100,7 +102,7 @@ class CompetitionDistillation:
             lambda network, batches: three_losses(network, batches, original, parameters.temperature),
             parameters.course(num_steps - warming),
             batch_size=parameters.batch_size,
-            progress=rebuilding.within(problem, turn, 1.0),
+            progress=stage(problem.progress, turn, 1.0),
         )
         problem.progress(1.0)
         return UnlearnResult(

@@ -82,7 +82,7 @@ class CompetitionGradients:
             problem,
             fresh.reset_where(problem, problem.params, masks),
             problem.retain,
-            lambda network, batches: losses.cross_entropy(network, batches[0]),
+            losses.of_one_set,
             parameters.course(num_steps, warmup_share=WARMUP_SHARE),
             batch_size=parameters.batch_size,
             shape_gradient=shape,

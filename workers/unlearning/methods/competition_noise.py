@@ -76,7 +76,7 @@ class CompetitionNoise:
             problem,
             start,
             problem.retain,
-            lambda network, batches: losses.cross_entropy(network, batches[0]),
+            losses.of_one_set,
             parameters.course(num_steps),
             batch_size=parameters.batch_size,
             progress=problem.progress,

@@ -29,6 +29,7 @@ from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, Unlear
 from workers.unlearning.descent import Batch, Loss, Network
 from workers.unlearning.parameters import parameter
 from workers.unlearning.rebuilding import RebuildingParameters
+from workers.unlearning.teachers import teacher
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def pruned(problem: ForgetProblem, share: float) -> tuple[Params, int]:
 
 def entropy_guided(problem: ForgetProblem, exponent: float, weight: float) -> Loss:
     """Return the weighted cross entropy plus `weight` times the mean squared difference in entropy."""
-    original = rebuilding.teacher(problem)
+    original = teacher(problem.build(), problem.params)
     counts = torch.bincount(problem.retain.labels, minlength=problem.num_classes).double()
     by_class = torch.where(counts > 0, counts.clamp(min=1) ** exponent, 0.0)
     by_class = by_class * counts.sum() / (by_class * counts).sum()

@@ -30,6 +30,7 @@ from workers.numerics.batches import SampleSet
 from workers.numerics.params import Params
 from workers.unlearning import fresh, losses, rebuilding
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, Progress, UnlearnResult
+from workers.unlearning.courses import stage
 from workers.unlearning.descent import Batch, Network
 from workers.unlearning.errors import ParametersError
 from workers.unlearning.parameters import parameter
@@ -101,7 +102,7 @@ class CompetitionTranspose:
         spent = 2 * len(problem.forget) // 3  # two passes over the forget set, without gradients
         third = max(1, (total - spent // parameters.batch_size) // 3)
         tuned = _trained(
-            problem, problem.params, parameters, third, "tuned", rebuilding.within(problem, 0, 1 / 3)
+            problem, problem.params, parameters, third, "tuned", stage(problem.progress, 0, 1 / 3)
         )
         scratch = _trained(
             problem,
@@ -109,7 +110,7 @@ class CompetitionTranspose:
             parameters,
             third,
             "scratch",
-            rebuilding.within(problem, 1 / 3, 2 / 3),
+            stage(problem.progress, 1 / 3, 2 / 3),
         )
         labels = pseudo_labels(problem, tuned, scratch, parameters.entropy_share)
         guessed = np.isin(problem.forget.positions, [*labels])
@@ -129,7 +130,7 @@ class CompetitionTranspose:
             parameters.course(third),
             batch_size=parameters.batch_size,
             name="guessing",
-            progress=rebuilding.within(problem, 2 / 3, 1.0),
+            progress=stage(problem.progress, 2 / 3, 1.0),
         )
         problem.progress(1.0)
         return UnlearnResult(
@@ -195,7 +196,7 @@ def _trained(
         problem,
         start,
         problem.retain,
-        lambda network, batches: losses.cross_entropy(network, batches[0]),
+        losses.of_one_set,
         parameters.course(num_steps),
         batch_size=parameters.batch_size,
         name=name,
