@@ -15,7 +15,10 @@ from workers.numerics.params import Params
 from workers.preparation.prepared import Prepared
 from workers.preparation.recipe import TrainingRecipe
 from workers.unlearning import registry, run
-from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Method
+from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Method, Need
+
+OWN_TRAINING = {Need.SLICES, Need.UPDATE_LOG, Need.HEAD}
+"""Needs of methods whose models are trained for them; benchmarks of their own measure them."""
 
 NOTHING, MASK = "(nothing)", "(output mask)"
 
@@ -87,7 +90,11 @@ def ways(model: Model, ask: Ask, gold: tuple[Params, float], asked: list[str]) -
         masked = peers.mask(model.setting, model.params, ask.classes)
         yield Way(MASK, Guarantee.APPROXIMATE, True, lambda: (masked, 0.0))
     for method in registry.discover().values():
-        if ask.kind not in method.kinds or (asked and method.name not in asked):
+        if (
+            ask.kind not in method.kinds
+            or (asked and method.name not in asked)
+            or method.needs & OWN_TRAINING
+        ):
             continue
         is_experimental = method.experimental is not None
         if method.name == "retrain":

@@ -55,7 +55,7 @@ class DescentToDelete:
     guarantee = Guarantee.CERTIFIED
     kinds = frozenset({Kind.CLASS, Kind.SAMPLES})
     needs = frozenset({Need.HEAD, Need.RETAIN_SET})
-    experimental: str | None = "it costs more than retraining the head, where certified_removal costs a third"
+    experimental: str | None = "It costs more than retraining the head; certified_removal costs a third."
     summary = "Gradient descent on the linear head of a frozen public network, with a proof and a budget."
     caveats = certified.CAVEATS
     Parameters: type[DescentToDeleteParameters] = DescentToDeleteParameters
