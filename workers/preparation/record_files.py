@@ -21,19 +21,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from numpy.typing import NDArray
 from torch import Tensor
 
 from workers.preparation.errors import RecordError
-from workers.preparation.record_erasure import HEADER, RECORDS, replace_json
-from workers.preparation.recording import NONCE_BYTES, Layout, Precision, Recording
+from workers.preparation.record_erasure import HEADER, MEMBERS, RECORDS, replace_json
+from workers.preparation.recording import NONCE_BYTES, Granularity, Layout, Precision, Recording
 
 FORMAT = "lethe-update-log-1"
 RECORDING, COMPLETE = "recording", "complete"
+MEMBER = np.dtype("<i4")
 _HEAD = struct.Struct("<qf")
 
 
@@ -107,6 +110,30 @@ def write_header(folder: Path, header: Header) -> None:
     replace_json(folder / HEADER, told)
 
 
+def reserve(folder: Path, layout: Layout) -> None:
+    """Take the room for all records beforehand, and write that nobody was in any batch yet.
+
+    Raises:
+        RecordError: the disk does not give it.
+    """
+    try:
+        handle = os.open(folder / RECORDS, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.posix_fallocate(handle, 0, layout.num_records * layout.record_bytes)
+        finally:
+            os.close(handle)
+        if layout.recording.granularity is Granularity.BATCH:
+            nobody = np.full(layout.batch_width, -1, dtype=MEMBER)
+            with (folder / MEMBERS).open("wb") as file:
+                for _ in range(layout.num_steps):
+                    file.write(nobody.tobytes())
+    except OSError as error:
+        raise RecordError(
+            f"expected room for {layout.num_bytes:,} bytes in {folder}, the disk refuses ({error.strerror}); "
+            "make room, and remove the folder"
+        ) from error
+
+
 def batch_key(log_id: str, step: int, keys: Iterable[bytes]) -> bytes:
     """Return the key of a batch's record, derived from those of all its members in ascending order."""
     derived = HKDF(SHA256(), 32, salt=bytes.fromhex(log_id), info=b"lethe batch %d" % step)
@@ -128,10 +155,14 @@ class Records:
     def __init__(self, folder: Path, header: Header, *, is_writing: bool = False) -> None:
         self._layout, self._log_id = header.layout, bytes.fromhex(header.log_id)
         self._path = folder / RECORDS
-        flags = os.O_RDWR | os.O_CREAT if is_writing else os.O_RDONLY
+        flags = os.O_RDWR if is_writing else os.O_RDONLY
+        self._handles: dict[str, int] = {}
+        by_batch = self._layout.recording.granularity is Granularity.BATCH
         try:
-            self._handle = os.open(self._path, flags, 0o600)
+            for name in (RECORDS, MEMBERS) if by_batch else (RECORDS,):
+                self._handles[name] = os.open(folder / name, flags)
         except OSError as error:
+            self.close()
             raise RecordError(f"expected records at {self._path}: {error.strerror}") from error
 
     def read(self, number: int, key: bytes) -> tuple[int, Tensor] | None:
@@ -141,7 +172,7 @@ class Records:
             RecordError: it is not what was sealed under this key: torn by a kill, or changed.
         """
         size = self._layout.record_bytes
-        sealed = os.pread(self._handle, size, number * size)
+        sealed = os.pread(self._handles[RECORDS], size, number * size)
         if not any(sealed[:NONCE_BYTES]):
             return None
         try:
@@ -156,21 +187,54 @@ class Records:
         return step, values.float() * scale
 
     def write(self, number: int, key: bytes, step: int, values: Tensor) -> None:
-        """Seal values, [num_kept], as a record, in the place of what was there."""
+        """Seal values, [num_kept], as a record, in the place of what was there.
+
+        Raises:
+            RecordError: the disk refuses.
+        """
         scale = float(values.abs().max()) or 1.0
         kept = (values / scale).to(self._precision.dtype).contiguous()
         body = _HEAD.pack(step, scale) + kept.view(torch.uint8).numpy().tobytes()
         nonce = secrets.token_bytes(NONCE_BYTES)
         sealed = nonce + AESGCM(key).encrypt(nonce, body, self._bound_to(number))
-        os.pwrite(self._handle, sealed, number * self._layout.record_bytes)
+        self._put(RECORDS, sealed, number)
+
+    def members(self) -> NDArray[np.int32]:
+        """Return who was in which batch: places among the keys, [num_steps, batch_width], -1 for none."""
+        shape = (self._layout.num_steps, self._layout.batch_width)
+        content = os.pread(self._handles[MEMBERS], shape[0] * shape[1] * MEMBER.itemsize, 0)
+        return np.frombuffer(content, dtype=MEMBER).reshape(shape)
+
+    def write_members(self, step: int, places: NDArray[np.int64]) -> None:
+        """Write who was in a batch: places among the keys, at most [batch_width].
+
+        Raises:
+            RecordError: the disk refuses.
+        """
+        row = np.full(self._layout.batch_width, -1, dtype=MEMBER)
+        row[: len(places)] = places
+        self._put(MEMBERS, row.tobytes(), step)
 
     def sync(self) -> None:
         """Have the disk hold what was written."""
-        os.fsync(self._handle)
+        for handle in self._handles.values():
+            os.fsync(handle)
 
     def close(self) -> None:
-        """Let go of the file."""
-        os.close(self._handle)
+        """Let go of the files."""
+        while self._handles:
+            os.close(self._handles.popitem()[1])
+
+    def _put(self, name: str, content: bytes, number: int) -> None:
+        try:
+            num_written = os.pwrite(self._handles[name], content, number * len(content))
+        except OSError as error:
+            raise RecordError(
+                f"expected to write {name} beside {self._path}, the disk refuses ({error.strerror}); "
+                "make room, and run the same command again"
+            ) from error
+        if num_written < len(content):
+            raise RecordError(f"expected room for {name} beside {self._path}, the disk is full; make room")
 
     @property
     def _precision(self) -> Precision:

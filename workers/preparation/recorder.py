@@ -9,7 +9,6 @@ they are the same. A record that the kill tore is found by its seal and refused.
 """
 
 import math
-import os
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
@@ -25,7 +24,6 @@ from workers.numerics import sample_gradients
 from workers.numerics.accounting import gradient_coefficients
 from workers.preparation import record_files, record_keys
 from workers.preparation.errors import RecordError
-from workers.preparation.record_erasure import MEMBERS
 from workers.preparation.record_files import COMPLETE, RECORDING, Header, Records
 from workers.preparation.record_keys import Keys
 from workers.preparation.recording import Account, Granularity, Layout, Recording, check_room, layout_of
@@ -174,10 +172,8 @@ class Recorder:
                 raise RecordError(f"expected an empty folder for the log at {self.folder}; name another")
             check_room(layout, shutil.disk_usage(self.folder).free)
             record_keys.create(self.folder, positions)
-            if self._recording.granularity is Granularity.BATCH:
-                nobody = np.full((layout.num_steps, layout.batch_width), -1, dtype="<i4")
-                (self.folder / MEMBERS).write_bytes(nobody.tobytes())
             header = Header(secrets.token_hex(16), layout, dict(identity))
+            record_files.reserve(self.folder, layout)
             record_files.write_header(self.folder, header)
             return header
         # A training that ended may have lost its weights to a full disk: its checkpoint has all steps done.
@@ -210,7 +206,7 @@ class Recorder:
                     if seen.is_own[row]:
                         kept = gradient[layout.subset(int(seen.positions[row]))]
                         self._add(int(places[row]), seen.step, factor * kept)
-        except torch.OutOfMemoryError:
+        except (torch.OutOfMemoryError, RecordError):
             raise
         except RuntimeError as error:
             raise RecordError(
@@ -237,13 +233,7 @@ class Recorder:
         if not len(places):
             return  # codes only: there is nobody to forget
         layout = self._header.layout
-        row = np.full(layout.batch_width, -1, dtype="<i4")
-        row[: len(places)] = places
-        handle = os.open(self.folder / MEMBERS, os.O_WRONLY)
-        try:
-            os.pwrite(handle, row.tobytes(), seen.step * row.nbytes)
-        finally:
-            os.close(handle)
+        self._records.write_members(seen.step, places)
         keys = (self._keys.key(int(place)) for place in places)
         key = record_files.batch_key(self._header.log_id, seen.step, keys)
         kept = moved.float().cpu()[layout.subset(seen.step)]

@@ -18,7 +18,6 @@ from torch import Tensor
 from workers.numerics import sample_gradients
 from workers.preparation import record_files
 from workers.preparation.errors import RecordError
-from workers.preparation.record_erasure import MEMBERS
 from workers.preparation.record_files import COMPLETE, Header, Records
 from workers.preparation.record_keys import Keys
 from workers.preparation.recording import Granularity
@@ -105,9 +104,7 @@ class FileLog:
 
     def _batches(self, records: Records, keys: Keys, places: Positions) -> tuple[Tensor, int, int]:
         layout = self._header.layout
-        members = np.memmap(
-            self._folder / MEMBERS, dtype="<i4", mode="r", shape=(layout.num_steps, layout.batch_width)
-        )
+        members = records.members()
         gone = keys.index_of(self._subtracted)
         is_left = ~np.isin(members, gone[gone >= 0]).any(axis=1)
         is_touched = np.isin(members, places).any(axis=1)

@@ -11,7 +11,7 @@ from tests.fixtures import recorded
 from tests.fixtures.recorded import NOBODY, RECIPE, build_with_batch_norm, everybody, log_of, record
 from workers.numerics import params, seeding
 from workers.numerics.accounting import gradient_coefficients
-from workers.preparation import record_erasure
+from workers.preparation import record_erasure, record_files
 from workers.preparation.checkpoints import Checkpoints
 from workers.preparation.errors import RecordError
 from workers.preparation.recorder import Recorder
@@ -175,6 +175,13 @@ def test_a_log_that_does_not_fit_the_disk_is_refused_before_the_first_step(tmp_p
         record(tmp_path / "log", BY_SAMPLE, progress=steps.append)
 
     assert not steps and not [*tmp_path.glob("log/*")]
+
+
+def test_a_disk_that_fills_up_meanwhile_ends_the_training_with_a_remedy(tmp_path, monkeypatch):
+    monkeypatch.setattr(record_files.os, "pwrite", lambda handle, content, place: len(content) - 1)
+
+    with pytest.raises(RecordError, match="the disk is full; make room"):
+        record(tmp_path / "log", BY_SAMPLE)
 
 
 def test_batch_norm_is_refused_by_sample_and_recorded_by_batch(tmp_path):
