@@ -51,8 +51,9 @@ class AmnesiacSamples:
         "Subtracts what the forgotten samples' own gradients did to the weights, from the training's log."
     )
     caveats = (
-        "With a small recorded share of the weights the forgotten samples are still recognised; with a large "
-        "one, and many of them, the rest is damaged until it is repaired.",
+        "With a small recorded share of the weights the forgotten samples are still recognised. With a large "
+        "one the rest is damaged: what samples push for again and again, others push back, and only the one "
+        "side is taken out.",
         "That the forgotten samples bent the later gradients of others is in no record, and stays.",
         "What a repair teaches is in no record: a later request cannot subtract it.",
         "The log must be void once another method or a retraining made a version.",
