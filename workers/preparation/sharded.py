@@ -107,7 +107,7 @@ def train(
         device: to train on.
         slices: where states are kept, and looked for; None keeps none.
         finished: an earlier outcome whose untouched constituents are taken over.
-        progress: called with the share of the steps to do that are done; may raise to cancel.
+        progress: called with the share of steps that are done or found; may raise to cancel.
 
     Raises:
         TrainingError: as `training.train`.
@@ -122,20 +122,18 @@ def train(
             for number, name in enumerate(finished.states)
         }
     report = _Report(sum(one.num_steps for one in plan), progress)
-    found = [_known(one, known, slices) for one in plan]
-    report.found = sum(
-        sum(stage.num_steps for stage in one.stages[:num_stages])
-        for one, (num_stages, _) in zip(plan, found, strict=True)
-    )
     states = []
-    for one, (num_stages, state) in zip(plan, found, strict=True):
+    for one in plan:
+        num_stages, state = _known(one, known, slices)
+        report.found += sum(stage.num_steps for stage in one.stages[:num_stages])
         if isinstance(state, Checkpoint):
             report.seconds += state.seconds
-        if num_stages == len(one.stages) and state is not None:
+        if num_stages < len(one.stages):
+            assert state is None or isinstance(state, Checkpoint)
+            states.append(_go_on(build, one, num_stages, state, initial, device, slices, report))
+        else:
+            assert state is not None
             states.append(_cpu(state.params if isinstance(state, Checkpoint) else state))
-            continue
-        assert not isinstance(state, dict)
-        states.append(_go_on(build, one, num_stages, state, initial, device, slices, report))
     report.tell()
     return Replayed(ensembles.join(states), report.steps, report.found, report.num_trained, report.seconds)
 
@@ -179,9 +177,8 @@ class _Report:
     seconds: float = field(default=0.0)
 
     def tell(self) -> None:
-        to_do = self.steps - self.found
         if self.progress is not None:
-            self.progress(self.done / to_do if to_do else 1.0)
+            self.progress((self.found + self.done) / self.steps if self.steps else 1.0)
 
 
 def _plan(

@@ -43,7 +43,7 @@ def replay_of(
         base: Files of the version to take over from; none of a model that a step has changed.
         params: That version's weights.
         initial: The weights that the recipe starts from, if it names some.
-        progress: Told the share of the steps to do that are done.
+        progress: Told the share of steps that are done or taken over.
     """
     finished = next(
         (Finished(params, bench.read_json(file.sha256)["states"]) for file in base if file.name == STATES),
