@@ -1,13 +1,13 @@
 """Forgetting samples that a model knows by heart: does an attack made for each sample tell?
 
-    python -m benchmarks.memorised [--small] [--strict] [--draws N] [--method NAME ...]
+    python -m benchmarks.memorised [--small] [--strict] [--draws N] [--models N] [--method NAME ...]
 
 A small network learns the digits with one label in twenty wrong, from many seeds; eleven samples are then
-forgotten in several ways and by registered methods. U-LiRA (`ulira`) is asked three times of each: against
-models retrained by the whole recipe without the samples, by three statistics (the log odds of the label, the
-same near the sample, and the gap between other classes); and, under *same way*, against models that never saw
-the samples and were made to forget others by the same way. The first tells how far a model is from
-retraining, the last whether it betrays who was in it.
+forgotten in several ways and by registered methods. U-LiRA (`ulira`) asks two things of each. Against models
+retrained by the whole recipe without the samples, by three statistics (the log odds of the label, the same
+near the sample, the gap between other classes): how far is it from retraining? And under *same way*, of two
+worlds in both of which others are forgotten by this way: were the samples forgotten with them, or were they
+never there? That tells whether the model betrays who was in it.
 
 No way reads the test split; nothing here is chosen on the outcome. The draws of labels and forget sets are
 numbered from 1.
@@ -32,9 +32,10 @@ from workers.numerics.params import Params
 from workers.preparation.training import train
 from workers.unlearning import registry, run
 
-NUM_ORIGINALS, NUM_SMALL = 48, 16
+NUM_ORIGINALS, NUM_SMALL = 48, 16  # models a side; twice as many are retrained
 FIRST_RETRAINED = 1000  # seed; no original shares one
 NUM_TIMED = 5
+NONE = np.empty(0, dtype=np.int64)
 GOAL_ATTACK, GOAL_POINTS, GOAL_COST = 0.60, 0.005, 0.10
 
 
@@ -51,7 +52,7 @@ class Row:
         retrained: the attack against retrained models.
         near: the same, near the samples.
         gap: the same, by the gap between other classes.
-        same_way: the attack against models made to forget others.
+        same_way: the attack on models that forgot others too against models that only forgot these.
     """
 
     way: str
@@ -71,6 +72,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help=f"{NUM_SMALL} models a side, canaries alone")
     parser.add_argument("--strict", action="store_true", help="exit 1 if a goal is missed")
     parser.add_argument("--draws", type=int, default=1, help="draws of labels and forget sets")
+    parser.add_argument("--models", type=int, default=NUM_ORIGINALS, help="models a side")
     parser.add_argument("--method", action="append", help="registered methods; abridged if none is named")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -78,7 +80,7 @@ def main() -> None:
     ways = [*WAYS, *(registered(registry.find(registry.discover(), name)) for name in names)]
     found = []
     for draw in range(1, asked.draws + 1):
-        found += rows(Setup.of(draw), ways, asked.small)
+        found += rows(Setup.of(draw), ways, NUM_SMALL if asked.small else asked.models, asked.small)
     _print_table(found)
     is_missed = False
     for name in names:
@@ -87,9 +89,9 @@ def main() -> None:
     sys.exit(1 if asked.strict and is_missed else 0)
 
 
-def rows(setup: Setup, ways: Sequence[Way], is_small: bool) -> list[Row]:
+def rows(setup: Setup, ways: Sequence[Way], num_models: int, is_small: bool) -> list[Row]:
     """Train the originals, and for each forget set the retrained models; measure every way."""
-    seeds = range(NUM_SMALL if is_small else NUM_ORIGINALS)
+    seeds = range(num_models)
     other_seeds = range(FIRST_RETRAINED, FIRST_RETRAINED + 2 * len(seeds))
     originals = stacks.train(setup.train, RECIPE, seeds)
     found = []
@@ -98,11 +100,12 @@ def rows(setup: Setup, ways: Sequence[Way], is_small: bool) -> list[Row]:
             continue
         retrained = stacks.train(setup.train.without(forgotten), RECIPE, other_seeds)
         first, second = _part(retrained, 0, len(seeds)), _part(retrained, len(seeds), 2 * len(seeds))
-        found.append(_measured(setup, "retrained", name, originals, first, second, second))
+        found.append(_measured(setup, "retrained", name, originals, first, second, (first, second)))
         for way in ways:
-            ours = way.forget(setup, originals, seeds, forgotten, np.empty(0, dtype=np.int64))
-            theirs = way.forget(setup, first, other_seeds[: len(seeds)], setup.bystanders, forgotten)
-            found.append(_measured(setup, way.name, name, originals, ours, retrained, theirs))
+            ours = way.forget(setup, originals, seeds, forgotten, NONE)
+            both = way.forget(setup, originals, seeds, np.union1d(forgotten, setup.bystanders), NONE)
+            theirs = way.forget(setup, first, other_seeds[:num_models], setup.bystanders, forgotten)
+            found.append(_measured(setup, way.name, name, originals, ours, retrained, (both, theirs)))
     return found
 
 
@@ -113,7 +116,7 @@ def _measured(
     originals: Params,
     ours: Params,
     retrained: Params,
-    same_way: Params,
+    worlds: tuple[Params, Params],
 ) -> Row:
     gone = setup.train.only(setup.forget_sets[forget_set])
     tested = accuracies(ours, setup.test)
@@ -126,7 +129,7 @@ def _measured(
         retrained=attack(confidences(ours, gone), confidences(retrained, gone)),
         near=attack(near_confidences(ours, gone), near_confidences(retrained, gone)),
         gap=attack(gaps(ours, gone), gaps(retrained, gone)),
-        same_way=attack(confidences(ours, gone), confidences(same_way, gone)),
+        same_way=attack(*(confidences(each, gone) for each in worlds)),
     )
 
 
@@ -198,7 +201,7 @@ def _print_cost(name: str) -> bool:
             stacks.member(originals, seed),
             seed,
             setup.forget_sets["canaries"],
-            np.empty(0, dtype=np.int64),
+            NONE,
         )
         began = time.process_time()
         run.forget(method, given)

@@ -21,7 +21,7 @@ from workers.numerics import seeding
 Scores = NDArray[np.float64]
 
 NUM_SPLITS = 40
-NUM_RESAMPLES = 400
+NUM_RESAMPLES = 200
 LEVEL = 0.95
 FLOOR = 1e-3  # of a standard deviation, in units of the pooled one
 NEVER_NONE = 1e-9  # weight of a model that was not drawn: a half of such models alone still has a mean
