@@ -23,7 +23,7 @@ from benchmarks.stacks import NUM_CLASSES, Data, logits
 from benchmarks.ulira import Scores
 from workers.numerics import metrics, seeding
 from workers.numerics.batches import SampleSet
-from workers.numerics.datasets.base import SPLITS, Manifest, ReaderSource
+from workers.numerics.datasets.base import SPLITS, DatasetSource, Manifest, ReaderSource
 from workers.numerics.params import Params
 
 MISLABELLED = 0.05
@@ -47,7 +47,7 @@ class Setup:
     """
 
     draw: int
-    source: ReaderSource
+    source: DatasetSource
     mislabelled: Rows
 
     @classmethod
