@@ -9,8 +9,8 @@ near the sample, the gap between other classes): how far is it from retraining? 
 worlds in both of which others are forgotten by this way: were the samples forgotten with them, or were they
 never there? That tells whether the model betrays who was in it.
 
-No way reads the test split; nothing here is chosen on the outcome. The draws of labels and forget sets are
-numbered from 1.
+No way reads the test split. The rate of the short trainings was chosen on another draw of labels and forget
+sets, that is in no table, but on the same test images. Draws are numbered from 1.
 """
 
 import argparse

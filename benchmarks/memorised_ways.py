@@ -1,8 +1,7 @@
 """Ways to forget samples from a whole stack of models at once, for comparison with the registered methods.
 
 A *way* takes what was trained (one original a seed), the rows to forget and the rows that training never had,
-and returns as many forgotten models. None chooses anything on the outcome: rates are stated, and the same for
-all forget sets.
+and returns as many forgotten models. Rates are stated, and the same for all forget sets.
 """
 
 import dataclasses
