@@ -129,7 +129,7 @@ def _measured(
         retrained=attack(confidences(ours, gone), confidences(retrained, gone)),
         near=attack(near_confidences(ours, gone), near_confidences(retrained, gone)),
         gap=attack(gaps(ours, gone), gaps(retrained, gone)),
-        same_way=attack(*(confidences(each, gone) for each in worlds)),
+        same_way=attack(confidences(worlds[0], gone), confidences(worlds[1], gone)),
     )
 
 
