@@ -101,9 +101,19 @@ METHOD: Mapping[str, str] = {
     "one_shot": "One-shot mnemonic code",
     "ssd": "Selective synaptic dampening",
     "retrain": "Exact retraining",
+    "sisa": "SISA, training in shards",
     "certified_removal": "Certified removal",
     "descent_to_delete": "Descent-to-delete",
+    "neg_grad": "NegGrad",
+    "neg_grad_plus": "NegGrad+",
+    "salun": "SalUn",
+    "unsir": "UNSIR",
+    "lwsf": "Learning with selective forgetting",
+    "erm_ktp": "ERM-KTP",
+    "cf_k": "CF-k",
+    "eu_k": "EU-k",
 }
+"""Names that `headline` would spell otherwise than people do; a method needs no entry."""
 
 KIND: Mapping[str, Sequence[str]] = {"class": ("classes",), "samples": ("samples", "persons")}
 """What a method that serves this kind of request can forget."""
