@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.quality import tables
+from benchmarks.quality.asks import KINDS
 from benchmarks.quality.tables import Line
 
 DOCS = Path("docs")
@@ -20,10 +21,11 @@ percent of the weights. *Cost*: percent of the time that retraining takes, timed
 same run. *Audit*: how many candidates passed, and what refused the others."""
 
 
-def command_of(dataset: str, epochs: int, seeds: Sequence[int]) -> str:
+def command_of(dataset: str, epochs: int, seeds: Sequence[int], kinds: Sequence[str]) -> str:
     """Return the command that makes the page again."""
     data = "" if dataset == "digits" else " --data DIR"
-    size = f"--epochs {epochs} --seeds {len(seeds)}"
+    chosen = "" if [*kinds] == [*KINDS] else "".join(f" --kind {kind!r}" for kind in kinds)
+    size = f"--epochs {epochs} --seeds {len(seeds)}{chosen}"
     return f"python -m benchmarks.quality --dataset {dataset}{data} {size} --write"
 
 

@@ -23,9 +23,10 @@ from torch import Tensor, nn
 from workers.numerics import copies, seeding
 from workers.numerics.batches import SampleSet
 from workers.numerics.params import Params, trainable_names
+from workers.unlearning import gradients
 from workers.unlearning.base import Progress, no_progress
 from workers.unlearning.errors import IneffectiveError
-from workers.unlearning.localization import channels, gradients, ranks
+from workers.unlearning.localization import channels, ranks
 
 MAX_STEPS = 50  # for one sample
 UNBATCHED = 8  # what a pass of one sample alone costs in time beside one in a batch, measured on a small net

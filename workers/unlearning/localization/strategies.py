@@ -14,10 +14,10 @@ from torch import Tensor
 
 from workers.numerics import calling
 from workers.numerics.params import trainable_names
+from workers.unlearning import gradients
 from workers.unlearning.base import ForgetProblem, Progress, no_progress
 from workers.unlearning.errors import IneffectiveError
 from workers.unlearning.localization import crit_mem, depth, sal_loc, weighted_channels
-from workers.unlearning.localization.gradients import mean_gradient
 
 
 class Strategy(StrEnum):
@@ -90,16 +90,16 @@ def locate(
         )
         num_passes *= crit_mem.UNBATCHED
     else:
-        gradients = mean_gradient(model, problem.params, problem.forget)
+        slopes = gradients.mean(model, problem.params, problem.forget)
         num_passes = len(problem.forget)
-        if not any(bool(gradient.any()) for gradient in gradients.values()):
+        if not any(bool(slope.any()) for slope in slopes.values()):
             raise IneffectiveError(
                 "expected a forget set whose loss depends on some weight, got gradients of zero: choose a "
                 "strategy without gradients (deepest, shallowest), or another method"
             )
         if strategy is Strategy.SAL_LOC:
-            masks = sal_loc.locate(gradients, limit)
+            masks = sal_loc.locate(slopes, limit)
         else:
-            masks = weighted_channels.locate(model, problem.params, gradients, limit, top_share)
+            masks = weighted_channels.locate(model, problem.params, slopes, limit, top_share)
     device = calling.device_of(problem.params)
     return Located({name: mask.to(device) for name, mask in masks.items()}, num_passes)

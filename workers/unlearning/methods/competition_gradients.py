@@ -20,9 +20,8 @@ from torch import Tensor
 
 from workers.numerics import seeding
 from workers.numerics.batches import SampleSet
-from workers.unlearning import fresh, losses, rebuilding
+from workers.unlearning import fresh, gradients, losses, rebuilding
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
-from workers.unlearning.localization.gradients import mean_gradient
 from workers.unlearning.parameters import parameter
 from workers.unlearning.rebuilding import RebuildingParameters
 
@@ -108,7 +107,7 @@ def reset_masks(problem: ForgetProblem, share: float) -> dict[str, Tensor]:
     model = problem.build()
     order = torch.randperm(len(problem.retain), generator=seeding.generator(problem.seed, "gradients"))
     drawn: SampleSet = problem.retain.take(order[: len(problem.forget)].numpy())
-    kept = mean_gradient(model, problem.params, drawn)
-    gone = mean_gradient(model, problem.params, problem.forget)
+    kept = gradients.mean(model, problem.params, drawn)
+    gone = gradients.mean(model, problem.params, problem.forget)
     names = rebuilding.filters(model)
     return rebuilding.smallest({name: (kept[name] - gone[name]).abs() for name in names}, share)

@@ -23,11 +23,11 @@ from torch import Tensor
 
 from workers.numerics import seeding
 from workers.numerics.params import Params, trainable_names
-from workers.unlearning import sample_gradients, strengths
+from workers.unlearning import gradients, strengths
 from workers.unlearning.base import ForgetProblem, Guarantee, Json, Kind, Need, UnlearnResult
 from workers.unlearning.errors import IneffectiveError
+from workers.unlearning.gradients import flat, shaped
 from workers.unlearning.parameters import parameter
-from workers.unlearning.sample_gradients import flat, shaped
 
 LENGTHS = (0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # of a step, beside the length of the weights
 MOST_NUMBERS = 2**28  # of G: a GiB in float32
@@ -83,7 +83,7 @@ class Influence:
         if parameters.alpha is None:
             problem.require(Need.TUNING_SET)
         model = problem.build()
-        gradient = sample_gradients.summed(model, problem.params, problem.forget)
+        gradient = gradients.summed(model, problem.params, problem.forget)
         rows = _rows(problem, parameters.num_samples)
         step = newton(rows, flat([*gradient.values()]) / len(problem.retain), parameters.damping)
         length = float(torch.linalg.vector_norm(step))
@@ -142,7 +142,7 @@ def _rows(problem: ForgetProblem, num_samples: int) -> Tensor:
     fitting = max(1, min(num_samples, len(problem.retain), MOST_NUMBERS // num_weights))
     order = torch.randperm(len(problem.retain), generator=seeding.generator(problem.seed, "curvature"))
     chosen = problem.retain.take(order[:fitting].numpy())
-    return sample_gradients.rows(problem.build(), problem.params, chosen)
+    return gradients.rows(problem.build(), problem.params, chosen)
 
 
 def _flat_weights(problem: ForgetProblem, names: list[str]) -> Tensor:

@@ -18,14 +18,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from workers.numerics.params import Params
-from workers.unlearning import courses, descent, losses, sample_gradients
+from workers.unlearning import courses, descent, gradients, losses
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
 from workers.unlearning.courses import CourseParameters
 from workers.unlearning.descent import Batch, Network
+from workers.unlearning.localization import sal_loc
 from workers.unlearning.parameters import parameter
 from workers.unlearning.relabelling import relabelled
 
@@ -72,13 +72,13 @@ class Salun:
 
         Raises:
             MissingNeedError: one of the sets is empty.
-            IneffectiveError: there is no wrong label.
+            IneffectiveError: there is no wrong label, or a gradient is not finite.
             DivergedError: the training does not converge.
             DatasetRowError: a row cannot be read.
         """
         problem.require(Need.FORGET_SET, Need.RETAIN_SET)
         model = problem.build()
-        mask = salient(sample_gradients.summed(model, problem.params, problem.forget), parameters.share)
+        mask = salient(gradients.summed(model, problem.params, problem.forget), parameters.share)
         num_steps = parameters.num_steps(
             problem, [problem.forget, problem.retain], spent=float(len(problem.forget))
         )
@@ -114,17 +114,16 @@ class Salun:
 METHOD = Salun()
 
 
-def salient(gradients: Params, share: float) -> Mapping[str, Tensor]:
+def salient(slopes: Params, share: float) -> Mapping[str, Tensor]:
     """Return where the largest gradients are, over all tensors together; name -> bool tensor.
 
     Of equal ones the first are taken, so that the number is the share asked for, rounded up.
 
     Args:
-        gradients: of all trainable parameters.
+        slopes: the gradient of every trainable parameter.
         share: of all weights, in (0, 1].
+
+    Raises:
+        IneffectiveError: a gradient is not finite.
     """
-    sizes = sample_gradients.flat([*gradients.values()]).abs()
-    num_salient = min(len(sizes), math.ceil(share * len(sizes)))
-    chosen = torch.zeros_like(sizes, dtype=torch.bool)
-    chosen[sizes.argsort(descending=True, stable=True)[:num_salient]] = True
-    return sample_gradients.shaped(chosen, gradients)
+    return sal_loc.locate(slopes, math.ceil(share * sum(each.numel() for each in slopes.values())))

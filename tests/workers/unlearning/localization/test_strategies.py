@@ -9,10 +9,10 @@ from torch import nn
 from tests.fixtures import forget_problems
 from tests.oracles import localization as oracle
 from workers.numerics.params import state_of, trainable_names
+from workers.unlearning import gradients
 from workers.unlearning.base import Kind
 from workers.unlearning.errors import IneffectiveError
 from workers.unlearning.localization import channels, crit_mem, strategies, weighted_channels
-from workers.unlearning.localization.gradients import mean_gradient
 from workers.unlearning.localization.strategies import Strategy
 
 SHARES = {Strategy.SHALLOWEST: 0.85}  # the first layer of the small network is four fifths of it
@@ -38,7 +38,7 @@ def located(problem, strategy, share=None, **changes):
 def test_the_gradient_is_the_mean_of_the_samples_own():
     problem = wide_problem()
 
-    found = mean_gradient(problem.build(), problem.params, problem.forget)
+    found = gradients.mean(problem.build(), problem.params, problem.forget)
 
     expected = oracle.gradient(problem.build(), problem.params, problem.forget)
     for name, slope in expected.items():
@@ -47,10 +47,10 @@ def test_the_gradient_is_the_mean_of_the_samples_own():
 
 def test_batches_do_not_change_the_gradient(monkeypatch):
     problem = wide_problem()
-    whole = mean_gradient(problem.build(), problem.params, problem.forget)
-    monkeypatch.setattr("workers.unlearning.localization.gradients.BATCH_SIZE", 3)
+    whole = gradients.mean(problem.build(), problem.params, problem.forget)
+    monkeypatch.setattr("workers.unlearning.gradients.BATCH_SIZE", 3)
 
-    parts = mean_gradient(problem.build(), problem.params, problem.forget)
+    parts = gradients.mean(problem.build(), problem.params, problem.forget)
 
     for name, slope in whole.items():
         torch.testing.assert_close(parts[name], slope, rtol=1e-9, atol=1e-12)

@@ -12,11 +12,10 @@ from torch.nn import functional
 from tests.fixtures import forget_problems
 from workers.numerics import metrics
 from workers.numerics.params import state_of
-from workers.unlearning import registry, run
+from workers.unlearning import gradients, registry, run
 from workers.unlearning.base import Kind
 from workers.unlearning.descent import Batch
 from workers.unlearning.errors import MissingNeedError, ParametersError
-from workers.unlearning.localization.gradients import mean_gradient
 from workers.unlearning.methods import (
     competition_confusion,
     competition_contrast,
@@ -171,8 +170,8 @@ def test_contrast_has_as_many_rounds_as_the_budget_holds_epochs():
 
 def test_gradients_resets_the_filter_weights_that_both_sets_pull_alike():
     problem = problem_of(train_counts=(12, 12), holdout_counts=(6, 6))  # as many retained as forgotten
-    kept = mean_gradient(problem.build(), problem.params, problem.retain)
-    gone = mean_gradient(problem.build(), problem.params, problem.forget)
+    kept = gradients.mean(problem.build(), problem.params, problem.retain)
+    gone = gradients.mean(problem.build(), problem.params, problem.forget)
 
     masks = competition_gradients.reset_masks(problem, 0.3)
 

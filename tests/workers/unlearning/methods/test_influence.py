@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.fixtures import forget_problems
-from workers.unlearning import run, sample_gradients
+from workers.unlearning import gradients, run
 from workers.unlearning.base import Kind
 from workers.unlearning.errors import IneffectiveError
 from workers.unlearning.methods.influence import METHOD, InfluenceParameters, newton
@@ -26,14 +26,14 @@ def test_rows_sum_to_the_summed_gradient():
     problem = forget_problems.problem(Kind.SAMPLES, build=forget_problems.cnn)
     model = problem.build()
 
-    rows = sample_gradients.rows(model, problem.params, problem.forget)
+    rows = gradients.rows(model, problem.params, problem.forget)
 
-    summed = sample_gradients.summed(model, problem.params, problem.forget)
+    summed = gradients.summed(model, problem.params, problem.forget)
     # float32 sums in another order
-    assert torch.allclose(rows.sum(0), sample_gradients.flat([*summed.values()]), atol=1e-5)
+    assert torch.allclose(rows.sum(0), gradients.flat([*summed.values()]), atol=1e-5)
     assert all(
         torch.equal(part, summed[name])
-        for name, part in sample_gradients.shaped(sample_gradients.flat([*summed.values()]), summed).items()
+        for name, part in gradients.shaped(gradients.flat([*summed.values()]), summed).items()
     )
 
 
@@ -50,7 +50,7 @@ def test_a_stated_alpha_scales_the_step_and_needs_no_held_out_data():
 
 def test_a_small_step_raises_the_forget_sets_loss():
     problem = forget_problems.problem(Kind.CLASS)
-    gradient = sample_gradients.summed(problem.build(), problem.params, problem.forget)
+    gradient = gradients.summed(problem.build(), problem.params, problem.forget)
 
     moved = run.forget(METHOD, problem, InfluenceParameters(alpha=1e-4)).params
 

@@ -3,7 +3,7 @@
 import torch
 
 from tests.fixtures import forget_problems
-from workers.unlearning import run, sample_gradients
+from workers.unlearning import gradients, run
 from workers.unlearning.base import Kind
 from workers.unlearning.methods.salun import METHOD, SalunParameters, salient
 
@@ -23,8 +23,8 @@ def test_of_equal_gradients_no_more_than_the_share_are_salient():
 
 def test_weights_that_are_not_salient_keep_their_bytes():
     problem = forget_problems.problem(Kind.CLASS)
-    gradients = sample_gradients.summed(problem.build(), problem.params, problem.forget)
-    mask = salient(gradients, 0.1)
+    slopes = gradients.summed(problem.build(), problem.params, problem.forget)
+    mask = salient(slopes, 0.1)
 
     result = run.forget(METHOD, problem, SalunParameters(share=0.1))
 

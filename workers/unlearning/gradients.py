@@ -1,4 +1,4 @@
-"""Gradients of the cross entropy at fixed weights: summed over a set, or of single samples as rows.
+"""Gradients of the cross entropy at fixed weights: of a set, of a batch, or of single samples as rows.
 
 The network runs in evaluation mode. Computation is in float32 where the weights are in half precision.
 """
@@ -13,7 +13,7 @@ from workers.numerics import calling, copies
 from workers.numerics.batches import SampleSet
 from workers.numerics.params import Params, trainable_names
 
-BATCH_SIZE = 64
+BATCH_SIZE = 256  # bounds the memory, and nothing else
 
 
 def summed(model: nn.Module, params: Params, samples: SampleSet) -> Params:
@@ -35,9 +35,41 @@ def summed(model: nn.Module, params: Params, samples: SampleSet) -> Params:
     weights = _weights(network)
     total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     for images, labels in samples.batches(BATCH_SIZE):
-        for name, gradient in _gradient(network, weights, images, labels).items():
-            total[name] += gradient
+        for name, gradient in answered(network, weights, images, labels)[1].items():
+            total[name] += gradient * len(labels)
     return {name: each.detach() for name, each in total.items()}
+
+
+def mean(model: nn.Module, params: Params, samples: SampleSet) -> Params:
+    """Return the gradient of the samples' mean loss, as `summed` does; at least one sample."""
+    return {name: each / len(samples) for name, each in summed(model, params, samples).items()}
+
+
+def answered(
+    network: nn.Module, weights: Mapping[str, Tensor], images: Tensor, labels: Tensor
+) -> tuple[Tensor, Params]:
+    """Return a batch's logits and the gradient of its mean loss.
+
+    Args:
+        network: in the mode it is to run in.
+        weights: its trainable parameters, by name.
+        images: [n, C, H, W].
+        labels: int64 [n].
+
+    Returns:
+        Logits [n, num_classes], and name -> gradient, zero where the loss does not depend on a weight.
+
+    Raises:
+        CallError: the output is not one row of logits a sample.
+    """
+    with torch.enable_grad():
+        logits = calling.check_logits(network(calling.like(images, {**weights})), len(images))
+        loss = functional.cross_entropy(logits, labels.to(logits.device))
+    found = torch.autograd.grad(loss, [*weights.values()], allow_unused=True)
+    return logits.detach(), {
+        name: torch.zeros_like(weight) if gradient is None else gradient
+        for (name, weight), gradient in zip(weights.items(), found, strict=True)
+    }
 
 
 def rows(model: nn.Module, params: Params, samples: SampleSet) -> Tensor:
@@ -57,7 +89,8 @@ def rows(model: nn.Module, params: Params, samples: SampleSet) -> Tensor:
     network = copies.private(model, params)
     weights = _weights(network)
     found = [
-        flat([*_gradient(network, weights, images, labels).values()]) for images, labels in samples.batches(1)
+        flat([*answered(network, weights, images, labels)[1].values()])
+        for images, labels in samples.batches(1)
     ]
     return torch.stack(found) if found else flat([*weights.values()]).new_zeros(0, _size(weights))
 
@@ -79,16 +112,3 @@ def _weights(network: nn.Module) -> dict[str, Tensor]:
 
 def _size(weights: Mapping[str, Tensor]) -> int:
     return sum(weight.numel() for weight in weights.values())
-
-
-def _gradient(
-    network: nn.Module, weights: Mapping[str, Tensor], images: Tensor, labels: Tensor
-) -> dict[str, Tensor]:
-    with torch.enable_grad():
-        logits = calling.check_logits(network(calling.like(images, {**weights})), len(images))
-        loss = functional.cross_entropy(logits, labels.to(logits.device), reduction="sum")
-    found = torch.autograd.grad(loss, [*weights.values()], allow_unused=True)
-    return {
-        name: torch.zeros_like(weight) if gradient is None else gradient
-        for (name, weight), gradient in zip(weights.items(), found, strict=True)
-    }
