@@ -47,7 +47,7 @@ def write(dataset: str, command: str, num_seeds: int, found: Mapping[str, Sequen
         raise ValueError(f"expected the lines {head} and {foot} in {results}: add them where the table goes")
     made = f"`{command}` ({num_seeds} seed{'s' if num_seeds > 1 else ''})"
     matrix = "\n".join(tables.matrix(found))
-    pictured = f"![Cost against distance](images/{picture(dataset).name})"
+    pictured = f"![Distance from retraining](images/{picture(dataset).name})"
     more = f"All that was measured: [quality-{dataset}](quality-{dataset}.md)."
     body = "\n\n".join([f"{head}\n{made}", LEGEND, matrix, pictured, more])
     results.write_text(f"{text[: text.index(head)]}{body}\n{text[text.index(foot) :]}")
