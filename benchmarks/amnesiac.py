@@ -32,10 +32,10 @@ from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.base import DatasetSource
 from workers.numerics.params import Params, to_bytes
 from workers.preparation.recipe import TrainingRecipe
-from workers.preparation.recorder import Recorder
-from workers.preparation.recording import Account, Granularity, Layout, Recording
 from workers.preparation.training import train
-from workers.preparation.update_log import open_log
+from workers.preparation.update_log.reading import open_log
+from workers.preparation.update_log.recorder import Recorder
+from workers.preparation.update_log.recording import Account, Granularity, Layout, Recording
 from workers.unlearning import registry, run
 from workers.unlearning.base import ForgetProblem, Kind
 

@@ -22,10 +22,10 @@ from workers.numerics.params import Params, WeightsError, read_file, write_file
 from workers.preparation import checkpoints, initial, training
 from workers.preparation.checkpoints import Checkpoints
 from workers.preparation.recipe import RecipeError, TrainingRecipe
-from workers.preparation.recorder import Recorder
-from workers.preparation.recording import Account, Granularity, Layout, Precision, Recording
 from workers.preparation.slices import Slices
 from workers.preparation.training import Build, Trained
+from workers.preparation.update_log.recorder import Recorder
+from workers.preparation.update_log.recording import Account, Granularity, Layout, Precision, Recording
 
 EXPECTED_ERRORS = (
     LetheError,

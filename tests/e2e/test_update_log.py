@@ -14,10 +14,10 @@ from workers.numerics import architectures
 from workers.numerics.datasets.digits import open_digits
 from workers.numerics.params import write_file
 from workers.preparation.recipe import TrainingRecipe
-from workers.preparation.record_keys import Keys
-from workers.preparation.recorder import Recorder
-from workers.preparation.recording import Recording
 from workers.preparation.training import train
+from workers.preparation.update_log.record_keys import Keys
+from workers.preparation.update_log.recorder import Recorder
+from workers.preparation.update_log.recording import Recording
 
 FACTORY, ARGUMENTS = "workers.numerics.architectures:mlp", {"in_features": 64, "hidden": 64}
 RECIPE = TrainingRecipe(epochs=5, learning_rate=0.05)

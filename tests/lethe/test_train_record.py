@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from lethe.train import train
 from tests.fixtures.processes import environment
 from workers.numerics.datasets.digits import open_digits
-from workers.preparation.update_log import FileLog, open_log
+from workers.preparation.update_log.reading import FileLog, open_log
 
 app = typer.Typer()
 app.command()(train)

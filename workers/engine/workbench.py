@@ -21,7 +21,7 @@ from workers.numerics.datasets.base import DatasetSource
 from workers.numerics.params import Params, conform, from_bytes, read_file, to_bytes
 from workers.preparation.recipe import TrainingRecipe
 from workers.preparation.slices import Slices
-from workers.preparation.update_log import FileLog, open_log
+from workers.preparation.update_log.reading import FileLog, open_log
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"

@@ -20,9 +20,9 @@ from service.core.registry.models import Model, Version
 from service.core.requests import repository as requests
 from workers.engine.messages import UpdateLogRef
 from workers.jobs import plan
-from workers.preparation import record_erasure
 from workers.preparation.errors import RecordError
-from workers.preparation.record_keys import KEYS
+from workers.preparation.update_log import record_erasure
+from workers.preparation.update_log.record_keys import KEYS
 
 WEIGHTS = "model.safetensors"
 

@@ -22,7 +22,7 @@ from workers.numerics.params import WeightsError, load_params, state_of
 from workers.preparation.checkpoints import Checkpoint
 from workers.preparation.errors import CheckpointError, TrainingError
 from workers.preparation.recipe import Schedule, TrainingRecipe
-from workers.preparation.recorder import Course, Recorder, Seen
+from workers.preparation.update_log.recorder import Course, Recorder, Seen
 
 _MOMENTUM = "momentum_buffer"  # SGD's own name for it
 

@@ -27,8 +27,8 @@ from workers.preparation.descent import Descent, code_book, num_steps
 from workers.preparation.errors import TrainingError as TrainingError
 from workers.preparation.identity import identity_of
 from workers.preparation.recipe import HeadRecipe, TrainingRecipe
-from workers.preparation.recorder import Recorder
 from workers.preparation.slices import Slices
+from workers.preparation.update_log.recorder import Recorder
 
 Build = Callable[[], nn.Module]
 Progress = Callable[[float], None]

@@ -25,9 +25,9 @@ from workers.engine.messages import UpdateLogRef
 from workers.jobs import records
 from workers.jobs.context import Context
 from workers.jobs.purge import purge
-from workers.preparation import record_keys
-from workers.preparation.record_erasure import HEADER
-from workers.preparation.record_keys import KEYS, Keys
+from workers.preparation.update_log import record_keys
+from workers.preparation.update_log.record_erasure import HEADER
+from workers.preparation.update_log.record_keys import KEYS, Keys
 from workers.settings import WorkerSettings
 
 NUM_KEYS = 6

@@ -15,11 +15,11 @@ from workers.numerics import metrics
 from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.digits import open_digits
 from workers.numerics.params import to_bytes
-from workers.preparation import record_erasure
 from workers.preparation.recipe import TrainingRecipe
-from workers.preparation.recorder import Recorder
-from workers.preparation.recording import Granularity, Recording
 from workers.preparation.training import train
+from workers.preparation.update_log import record_erasure
+from workers.preparation.update_log.recorder import Recorder
+from workers.preparation.update_log.recording import Granularity, Recording
 from workers.unlearning import registry
 from workers.unlearning.errors import MissingNeedError
 

@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workers.preparation.errors import RecordError
-from workers.preparation.record_erasure import HEADER, MEMBERS, RECORDS, replace_json
-from workers.preparation.recording import NONCE_BYTES, Granularity, Layout, Precision, Recording
+from workers.preparation.update_log.record_erasure import HEADER, MEMBERS, RECORDS, replace_json
+from workers.preparation.update_log.recording import NONCE_BYTES, Granularity, Layout, Precision, Recording
 
 FORMAT = "lethe-update-log-1"
 RECORDING, COMPLETE = "recording", "complete"

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workers.numerics import sample_gradients
-from workers.preparation import record_files
 from workers.preparation.errors import RecordError
-from workers.preparation.record_files import COMPLETE, Header, Records
-from workers.preparation.record_keys import Keys
-from workers.preparation.recording import Granularity
+from workers.preparation.update_log import record_files
+from workers.preparation.update_log.record_files import COMPLETE, Header, Records
+from workers.preparation.update_log.record_keys import Keys
+from workers.preparation.update_log.recording import Granularity
 from workers.unlearning.base import Json, Recorded
 from workers.unlearning.errors import MissingNeedError
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.preparation.record_keys import ENTRY, KEY_BYTES, KEYS, Keys
+from workers.preparation.update_log.record_keys import ENTRY, KEY_BYTES, KEYS, Keys
 
 HEADER, RECORDS, MEMBERS = "log.json", "records.bin", "members.bin"
 PURGED = "purged"

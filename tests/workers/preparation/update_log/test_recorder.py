@@ -11,13 +11,13 @@ from tests.fixtures import recorded
 from tests.fixtures.recorded import NOBODY, RECIPE, build_with_batch_norm, everybody, log_of, record
 from workers.numerics import params, seeding
 from workers.numerics.accounting import gradient_coefficients
-from workers.preparation import record_erasure, record_files
 from workers.preparation.checkpoints import Checkpoints
 from workers.preparation.errors import RecordError
-from workers.preparation.recorder import Recorder
-from workers.preparation.recording import Account, Granularity, Precision, Recording, layout_of
 from workers.preparation.training import train
-from workers.preparation.update_log import open_log
+from workers.preparation.update_log import record_erasure, record_files
+from workers.preparation.update_log.reading import open_log
+from workers.preparation.update_log.recorder import Recorder
+from workers.preparation.update_log.recording import Account, Granularity, Precision, Recording, layout_of
 from workers.unlearning.errors import MissingNeedError
 
 BY_SAMPLE = Recording()

@@ -22,11 +22,18 @@ from torch import Tensor, nn
 
 from workers.numerics import sample_gradients
 from workers.numerics.accounting import gradient_coefficients
-from workers.preparation import record_files, record_keys
 from workers.preparation.errors import RecordError
-from workers.preparation.record_files import COMPLETE, RECORDING, Header, Records
-from workers.preparation.record_keys import Keys
-from workers.preparation.recording import Account, Granularity, Layout, Recording, check_room, layout_of
+from workers.preparation.update_log import record_files, record_keys
+from workers.preparation.update_log.record_files import COMPLETE, RECORDING, Header, Records
+from workers.preparation.update_log.record_keys import Keys
+from workers.preparation.update_log.recording import (
+    Account,
+    Granularity,
+    Layout,
+    Recording,
+    check_room,
+    layout_of,
+)
 
 MEAN_TOLERANCE = 1e-3
 """How far the mean of a batch's own gradients may be from the batch's gradient, as a share of its norm."""
