@@ -22,7 +22,10 @@ class Policy(BaseModel):
         description="Methods for class requests, each tried when the audit refused the one before.",
     )
     samples_ladder: tuple[str, ...] = Field(
-        default=("ssd", "retrain"), min_length=1, description="Methods for sample and subject requests."
+        default=("retrain", "ssd"),
+        min_length=1,
+        description="Methods for sample and subject requests; what follows an exact one is for models that "
+        "cannot be trained again.",
     )
     method_parameters: dict[str, dict[str, bool | int | float | str | None]] = Field(
         default_factory=dict,

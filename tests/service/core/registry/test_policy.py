@@ -12,8 +12,8 @@ def test_policy_survives_the_database() -> None:
     assert Policy.model_validate(policy.model_dump(mode="json")) == policy
 
 
-def test_every_ladder_ends_in_exact_retraining_by_default() -> None:
-    assert Policy().class_ladder[-1] == Policy().samples_ladder[-1] == "retrain"
+def test_classes_come_to_exact_retraining_last_and_samples_first_by_default() -> None:
+    assert Policy().class_ladder[-1] == Policy().samples_ladder[0] == "retrain"
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class TestRegister:
         assert (model.state, model.served_version, model.revocation_floor) == ("registered", None, 0)
         assert (model.factory, model.arguments) == (registration("digits").factory, {"num_classes": 4})
         assert model.training == {"epochs": 3}
-        assert model.policy["samples_ladder"] == ["ssd", "retrain"]
+        assert model.policy["samples_ladder"] == ["retrain", "ssd"]
         assert told(sessions, "model.registered") == [{"model": "digits", "factory": model.factory}]
 
     def test_models_name_is_taken_once(self, sessions: Sessions) -> None:
