@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from torch import Tensor, nn
 
-from workers.unlearning.descent import Network
+from workers.unlearning.training.descent import Network
 
 Asked: TypeAlias = Network | nn.Module
 

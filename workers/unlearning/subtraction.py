@@ -13,11 +13,11 @@ import torch
 
 from workers.numerics.batches import SampleSet
 from workers.numerics.params import Params
-from workers.unlearning import budget, descent, losses
 from workers.unlearning.base import ForgetProblem, Need, Recorded
-from workers.unlearning.descent import Batch, Course, Network
 from workers.unlearning.errors import IneffectiveError
-from workers.unlearning.repair import BATCH_SIZE
+from workers.unlearning.training import budget, descent, losses
+from workers.unlearning.training.descent import Batch, Course, Network
+from workers.unlearning.training.repair import BATCH_SIZE
 
 
 def recorded(problem: ForgetProblem, granularity: str) -> Recorded:

@@ -11,7 +11,7 @@ from workers.unlearning.base import ForgetProblem, Json
 from workers.unlearning.dampening import Shares, Strength
 from workers.unlearning.errors import DivergedError, IneffectiveError
 from workers.unlearning.judges import ClassJudge, Opinion, SampleJudge
-from workers.unlearning.repair import Course, repair
+from workers.unlearning.training.repair import Course, repair
 
 NUM_COARSE_KEPT = 250  # samples that every strength is tried on ...
 NUM_COARSE_GONE = 50

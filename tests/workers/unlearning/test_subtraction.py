@@ -6,9 +6,10 @@ import torch
 from tests.fixtures import forget_problems
 from tests.fixtures.forget_problems import TinyLog
 from workers.numerics.params import trainable_names
-from workers.unlearning import budget, registry, run, subtraction
+from workers.unlearning import registry, run, subtraction
 from workers.unlearning.base import Kind, Recorded
 from workers.unlearning.errors import IneffectiveError, MissingNeedError
+from workers.unlearning.training import budget
 
 METHODS = registry.discover()
 BOTH = pytest.mark.parametrize("name", ["amnesiac", "amnesiac_samples"])

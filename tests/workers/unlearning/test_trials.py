@@ -8,7 +8,7 @@ from workers.unlearning import apportioning, trials
 from workers.unlearning.base import Kind
 from workers.unlearning.errors import DivergedError, IneffectiveError
 from workers.unlearning.judges import ClassJudge
-from workers.unlearning.repair import Course
+from workers.unlearning.training.repair import Course
 
 RHOS = (0.1, 0.2, 0.3, 0.5, 0.8, 1.0)
 

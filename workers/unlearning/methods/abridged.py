@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from torch import nn
 
 from workers.numerics.params import Params, trainable_names
-from workers.unlearning import budget, descent, fresh, losses
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
 from workers.unlearning.errors import MissingNeedError
 from workers.unlearning.parameters import parameter
+from workers.unlearning.training import budget, descent, fresh, losses
 
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.05, 0.9, 5e-4  # of a recipe that does not say
 

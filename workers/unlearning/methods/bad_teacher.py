@@ -20,12 +20,12 @@ from torch import Tensor
 
 from workers.numerics import seeding
 from workers.numerics.batches import SampleSet
-from workers.unlearning import courses, descent, fresh, losses
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
-from workers.unlearning.courses import CourseParameters
-from workers.unlearning.descent import Batch, Network
 from workers.unlearning.parameters import parameter
-from workers.unlearning.teachers import teacher
+from workers.unlearning.training import courses, descent, fresh, losses
+from workers.unlearning.training.courses import CourseParameters
+from workers.unlearning.training.descent import Batch, Network
+from workers.unlearning.training.teachers import teacher
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ only trained on; k here counts layers that own weights (see `layers`), BatchNorm
 from dataclasses import dataclass
 
 from workers.numerics import layers
-from workers.unlearning import courses, descent, losses
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
-from workers.unlearning.courses import CourseParameters
 from workers.unlearning.parameters import parameter
+from workers.unlearning.training import courses, descent, losses
+from workers.unlearning.training.courses import CourseParameters
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from workers.unlearning import rebuilding
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
-from workers.unlearning.courses import stage
-from workers.unlearning.descent import Batch, Loss, Network
 from workers.unlearning.parameters import parameter
-from workers.unlearning.rebuilding import RebuildingParameters
+from workers.unlearning.training import rebuilding
+from workers.unlearning.training.courses import stage
+from workers.unlearning.training.descent import Batch, Loss, Network
+from workers.unlearning.training.rebuilding import RebuildingParameters
 
 FIRST_SHARE = 0.75  # of the steps: three epochs of four
 

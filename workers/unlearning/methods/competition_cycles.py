@@ -20,13 +20,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from workers.numerics import seeding
-from workers.unlearning import budget, fresh, head, rebuilding
+from workers.unlearning import head
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
-from workers.unlearning.courses import stage
-from workers.unlearning.descent import Batch, Loss, Network
 from workers.unlearning.parameters import parameter
-from workers.unlearning.rebuilding import RebuildingParameters
-from workers.unlearning.teachers import teacher
+from workers.unlearning.training import budget, fresh, rebuilding
+from workers.unlearning.training.courses import stage
+from workers.unlearning.training.descent import Batch, Loss, Network
+from workers.unlearning.training.rebuilding import RebuildingParameters
+from workers.unlearning.training.teachers import teacher
 
 EPOCHS = (1, 2, 2)  # of the first cycles; further ones have as many as the last
 

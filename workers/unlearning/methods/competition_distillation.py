@@ -23,13 +23,14 @@ from torch.nn import functional
 
 from workers.numerics.batches import SampleSet
 from workers.numerics.layers import layers
-from workers.unlearning import budget, fresh, head, losses, rebuilding
+from workers.unlearning import head
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
-from workers.unlearning.courses import stage
-from workers.unlearning.descent import Batch, Network
 from workers.unlearning.parameters import parameter
-from workers.unlearning.rebuilding import RebuildingParameters
-from workers.unlearning.teachers import teacher
+from workers.unlearning.training import budget, fresh, losses, rebuilding
+from workers.unlearning.training.courses import stage
+from workers.unlearning.training.descent import Batch, Network
+from workers.unlearning.training.rebuilding import RebuildingParameters
+from workers.unlearning.training.teachers import teacher
 
 
 @dataclass(frozen=True)

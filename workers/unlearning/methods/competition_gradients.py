@@ -20,10 +20,11 @@ from torch import Tensor
 
 from workers.numerics import seeding
 from workers.numerics.batches import SampleSet
-from workers.unlearning import fresh, gradients, losses, rebuilding
+from workers.unlearning import gradients
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
 from workers.unlearning.parameters import parameter
-from workers.unlearning.rebuilding import RebuildingParameters
+from workers.unlearning.training import fresh, losses, rebuilding
+from workers.unlearning.training.rebuilding import RebuildingParameters
 
 WARMUP_SHARE = 0.6  # three of five epochs
 

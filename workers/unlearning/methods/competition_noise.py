@@ -16,10 +16,11 @@ import torch
 
 from workers.numerics import seeding
 from workers.numerics.layers import layers
-from workers.unlearning import fresh, head, losses, rebuilding
+from workers.unlearning import head
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
 from workers.unlearning.parameters import parameter
-from workers.unlearning.rebuilding import RebuildingParameters
+from workers.unlearning.training import fresh, losses, rebuilding
+from workers.unlearning.training.rebuilding import RebuildingParameters
 
 
 @dataclass(frozen=True)

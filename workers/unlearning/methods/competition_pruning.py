@@ -24,12 +24,12 @@ from torch.nn import functional
 
 from workers.numerics.layers import layers
 from workers.numerics.params import Params
-from workers.unlearning import budget, fresh, rebuilding
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
-from workers.unlearning.descent import Batch, Loss, Network
 from workers.unlearning.parameters import parameter
-from workers.unlearning.rebuilding import RebuildingParameters
-from workers.unlearning.teachers import teacher
+from workers.unlearning.training import budget, fresh, rebuilding
+from workers.unlearning.training.descent import Batch, Loss, Network
+from workers.unlearning.training.rebuilding import RebuildingParameters
+from workers.unlearning.training.teachers import teacher
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,13 @@ from torch.nn import functional
 from workers.numerics import metrics
 from workers.numerics.batches import SampleSet
 from workers.numerics.params import Params
-from workers.unlearning import fresh, losses, rebuilding
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, Progress, UnlearnResult
-from workers.unlearning.courses import stage
-from workers.unlearning.descent import Batch, Network
 from workers.unlearning.errors import ParametersError
 from workers.unlearning.parameters import parameter
-from workers.unlearning.rebuilding import RebuildingParameters
+from workers.unlearning.training import fresh, losses, rebuilding
+from workers.unlearning.training.courses import stage
+from workers.unlearning.training.descent import Batch, Network
+from workers.unlearning.training.rebuilding import RebuildingParameters
 
 APPROACHES = ("transpose", "pseudo_labels")
 

@@ -24,13 +24,13 @@ from torch.nn import functional
 
 from workers.numerics import calling, copies, output_layer
 from workers.numerics.params import Params, trainable_names
-from workers.unlearning import budget, courses, descent, fresh
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
-from workers.unlearning.courses import CourseParameters
-from workers.unlearning.descent import Batch, Network
 from workers.unlearning.errors import IneffectiveError
 from workers.unlearning.features import Listener
 from workers.unlearning.parameters import parameter
+from workers.unlearning.training import budget, courses, descent, fresh
+from workers.unlearning.training.courses import CourseParameters
+from workers.unlearning.training.descent import Batch, Network
 
 BATCH_SIZE = 64
 

@@ -12,10 +12,10 @@ where the paper's is a whole one.
 from dataclasses import dataclass, replace
 
 from workers.numerics import layers
-from workers.unlearning import courses, descent, fresh, losses
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
-from workers.unlearning.courses import CourseParameters
 from workers.unlearning.parameters import parameter
+from workers.unlearning.training import courses, descent, fresh, losses
+from workers.unlearning.training.courses import CourseParameters
 
 
 @dataclass(frozen=True)

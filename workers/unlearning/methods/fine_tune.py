@@ -7,9 +7,9 @@ short training leaves of it is nearly all. BatchNorm statistics stay, unlike in 
 
 from dataclasses import dataclass
 
-from workers.unlearning import courses, descent, losses
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
-from workers.unlearning.courses import CourseParameters
+from workers.unlearning.training import courses, descent, losses
+from workers.unlearning.training.courses import CourseParameters
 
 
 @dataclass(frozen=True)

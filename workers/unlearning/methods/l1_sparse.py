@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from workers.unlearning import courses, descent, losses
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
-from workers.unlearning.courses import CourseParameters
 from workers.unlearning.parameters import parameter
+from workers.unlearning.training import courses, descent, losses
+from workers.unlearning.training.courses import CourseParameters
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,15 @@ from enum import StrEnum
 
 from torch import Tensor
 
-from workers.unlearning import ascent, budget, courses, descent, fresh, head, losses
+from workers.unlearning import head
 from workers.unlearning.base import ForgetProblem, Guarantee, Json, Kind, Need, UnlearnResult
-from workers.unlearning.descent import Batch, Loss, Network
 from workers.unlearning.errors import ParametersError
 from workers.unlearning.localization import strategies
 from workers.unlearning.localization.strategies import Located, Strategy
 from workers.unlearning.parameters import parameter
-from workers.unlearning.relabelling import relabelled
+from workers.unlearning.training import ascent, budget, courses, descent, fresh, losses
+from workers.unlearning.training.descent import Batch, Loss, Network
+from workers.unlearning.training.relabelling import relabelled
 
 LOCATING = 0.5  # the share of the compute budget, and of progress, that finding the weights has at most
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from workers.unlearning import ascent, courses, descent, losses
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
-from workers.unlearning.courses import CourseParameters
-from workers.unlearning.descent import Batch, Network
 from workers.unlearning.parameters import parameter
+from workers.unlearning.training import ascent, courses, descent, losses
+from workers.unlearning.training.courses import CourseParameters
+from workers.unlearning.training.descent import Batch, Network
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from workers.numerics.batches import SampleSet
-from workers.unlearning import courses, descent, losses
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
-from workers.unlearning.courses import CourseParameters
-from workers.unlearning.relabelling import relabelled
+from workers.unlearning.training import courses, descent, losses
+from workers.unlearning.training.courses import CourseParameters
+from workers.unlearning.training.relabelling import relabelled
 
 
 @dataclass(frozen=True)

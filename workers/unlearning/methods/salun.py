@@ -21,13 +21,14 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from workers.numerics.params import Params
-from workers.unlearning import courses, descent, gradients, losses
+from workers.unlearning import gradients
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
-from workers.unlearning.courses import CourseParameters
-from workers.unlearning.descent import Batch, Network
 from workers.unlearning.localization import sal_loc
 from workers.unlearning.parameters import parameter
-from workers.unlearning.relabelling import relabelled
+from workers.unlearning.training import courses, descent, losses
+from workers.unlearning.training.courses import CourseParameters
+from workers.unlearning.training.descent import Batch, Network
+from workers.unlearning.training.relabelling import relabelled
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from workers.unlearning.dampening import Shares, Strength
 from workers.unlearning.errors import DivergedError, ParametersError
 from workers.unlearning.judges import ClassJudge, SampleJudge
 from workers.unlearning.parameters import parameter
-from workers.unlearning.repair import Course
+from workers.unlearning.training.repair import Course
 from workers.unlearning.trials import Candidate, repaired, search
 
 CLASS_RHOS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

@@ -22,12 +22,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from workers.numerics import calling, copies, seeding
-from workers.unlearning import budget, courses, descent, losses
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Need, UnlearnResult
-from workers.unlearning.courses import CourseParameters
-from workers.unlearning.descent import Batch, Network
 from workers.unlearning.errors import DivergedError
 from workers.unlearning.parameters import parameter
+from workers.unlearning.training import budget, courses, descent, losses
+from workers.unlearning.training.courses import CourseParameters
+from workers.unlearning.training.descent import Batch, Network
 
 NOISE_RATE = 0.1  # of Adam; the authors'
 NOISE_SHARE = 0.25  # of the budget, at most

@@ -8,9 +8,10 @@ import torch
 
 from tests.fixtures import forget_problems
 from workers.numerics import metrics
-from workers.unlearning import budget, registry, run
+from workers.unlearning import registry, run
 from workers.unlearning.base import Kind, Need
 from workers.unlearning.errors import MissingNeedError
+from workers.unlearning.training import budget
 
 METHODS = registry.discover()
 RETAINED_ONLY = ("fine_tune", "l1_sparse", "cf_k", "eu_k", "lwsf", "unsir")

@@ -14,7 +14,6 @@ from workers.numerics import metrics
 from workers.numerics.params import state_of
 from workers.unlearning import gradients, registry, run
 from workers.unlearning.base import Kind
-from workers.unlearning.descent import Batch
 from workers.unlearning.errors import MissingNeedError, ParametersError
 from workers.unlearning.methods import (
     competition_confusion,
@@ -26,6 +25,7 @@ from workers.unlearning.methods import (
     competition_pruning,
     competition_transpose,
 )
+from workers.unlearning.training.descent import Batch
 
 ENTRIES = {name: one for name, one in registry.discover().items() if name.startswith("competition_")}
 PSEUDO = competition_transpose.TransposeParameters(approach="pseudo_labels")

@@ -4,9 +4,10 @@ import torch
 
 from tests.fixtures import forget_problems
 from workers.numerics import metrics
-from workers.unlearning import courses, run
+from workers.unlearning import run
 from workers.unlearning.base import Kind
 from workers.unlearning.methods import bad_teacher, l1_sparse, lwsf, neg_grad, neg_grad_plus, unsir
+from workers.unlearning.training import courses
 
 GENEROUS = {"epochs": 60, "batch_size": 8}
 

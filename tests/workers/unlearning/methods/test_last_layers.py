@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from tests.fixtures import forget_problems
-from workers.unlearning import fresh, registry, run
+from workers.unlearning import registry, run
 from workers.unlearning.base import Kind
+from workers.unlearning.training import fresh
 
 METHODS = registry.discover()
 

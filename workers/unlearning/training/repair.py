@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from workers.numerics.batches import SampleSet
 from workers.numerics.params import Params
-from workers.unlearning import descent, losses
 from workers.unlearning.base import Json, Progress, no_progress
-from workers.unlearning.descent import Batch, Network
+from workers.unlearning.training import descent, losses
+from workers.unlearning.training.descent import Batch, Network
 
 BATCH_SIZE = 64
 

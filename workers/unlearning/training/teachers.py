@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from workers.numerics import calling, copies
 from workers.numerics.params import Params
-from workers.unlearning.descent import Network
+from workers.unlearning.training.descent import Network
 
 
 def teacher(model: nn.Module, params: Params) -> Network:

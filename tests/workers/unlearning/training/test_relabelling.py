@@ -8,10 +8,10 @@ import torch
 
 from tests.fixtures import forget_problems
 from workers.numerics.batches import SampleSet
-from workers.unlearning import courses
 from workers.unlearning.base import Kind
 from workers.unlearning.errors import IneffectiveError
-from workers.unlearning.relabelling import relabelled
+from workers.unlearning.training import courses
+from workers.unlearning.training.relabelling import relabelled
 
 
 def drawn(problem, samples, num_batches=30, name="a"):

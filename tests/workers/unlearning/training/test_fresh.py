@@ -3,8 +3,8 @@
 import torch
 
 from tests.fixtures import forget_problems
-from workers.unlearning import fresh
 from workers.unlearning.base import Kind
+from workers.unlearning.training import fresh
 
 
 def problem_of(**changes):

@@ -7,7 +7,7 @@ from tests.fixtures import forget_problems
 from workers.numerics import metrics
 from workers.unlearning.base import Kind
 from workers.unlearning.errors import DivergedError
-from workers.unlearning.repair import BATCH_SIZE, Course, repair
+from workers.unlearning.training.repair import BATCH_SIZE, Course, repair
 
 WHOLE = Course(3, 0.1)
 

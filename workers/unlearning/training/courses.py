@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import cast
 
 from workers.numerics.batches import SampleSet
-from workers.unlearning import budget, descent
 from workers.unlearning.base import ForgetProblem, Json, Progress
-from workers.unlearning.descent import Batch, Course
 from workers.unlearning.parameters import parameter
+from workers.unlearning.training import budget, descent
+from workers.unlearning.training.descent import Batch, Course
 
 MAX_GRADIENT_NORM = 1.0  # wrong labels and ascent have large gradients where the network was sure
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from workers.numerics import seeding
 from workers.unlearning.base import ForgetProblem
-from workers.unlearning.descent import Batch
 from workers.unlearning.errors import IneffectiveError
+from workers.unlearning.training.descent import Batch
 
 
 def relabelled(problem: ForgetProblem, batches: Iterator[Batch], name: str) -> Iterator[Batch]:

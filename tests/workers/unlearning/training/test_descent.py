@@ -8,10 +8,10 @@ import torch
 
 from tests.fixtures import forget_problems
 from workers.numerics import metrics, seeding
-from workers.unlearning import descent, losses
 from workers.unlearning.base import Kind
-from workers.unlearning.descent import Batch, Course
 from workers.unlearning.errors import DivergedError
+from workers.unlearning.training import descent, losses
+from workers.unlearning.training.descent import Batch, Course
 
 COURSE = Course(4, 0.1)
 

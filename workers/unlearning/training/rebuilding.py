@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from workers.numerics import seeding
 from workers.numerics.batches import SampleSet
 from workers.numerics.params import Params, trainable_names
-from workers.unlearning import budget, descent
 from workers.unlearning.base import ForgetProblem, Json, Progress, no_progress
-from workers.unlearning.descent import Loss
 from workers.unlearning.parameters import parameter
+from workers.unlearning.training import budget, descent
+from workers.unlearning.training.descent import Loss
 
 WHY_EXPERIMENTAL = (
     "Entry of a competition whose score rewards outputs that vary from run to run, of which one published "

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from workers.unlearning.descent import Batch, Network
+from workers.unlearning.training.descent import Batch, Network
 
 
 def cross_entropy(network: Network, batch: Batch) -> Tensor:

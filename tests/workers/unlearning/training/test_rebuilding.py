@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tests.fixtures import forget_problems
-from workers.unlearning import rebuilding
 from workers.unlearning.base import Kind
-from workers.unlearning.descent import Course
-from workers.unlearning.rebuilding import RebuildingParameters
+from workers.unlearning.training import rebuilding
+from workers.unlearning.training.descent import Course
+from workers.unlearning.training.rebuilding import RebuildingParameters
 
 
 def test_noise_has_the_size_asked_for_and_leaves_the_rest():

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from workers.unlearning import ascent, losses
-from workers.unlearning.descent import Batch
+from workers.unlearning.training import ascent, losses
+from workers.unlearning.training.descent import Batch
 
 LABELS = torch.tensor([0, 2, 1])
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from workers.numerics import metrics
 from workers.unlearning.base import ForgetProblem
-from workers.unlearning.descent import Batch, Network
+from workers.unlearning.training.descent import Batch, Network
 
 MIN_RISE = 1.0  # nats; a set that the model never learned is beyond a guess before it is forgotten
 

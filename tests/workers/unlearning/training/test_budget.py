@@ -3,8 +3,8 @@
 import pytest
 
 from tests.fixtures import forget_problems
-from workers.unlearning import budget
 from workers.unlearning.base import Kind
+from workers.unlearning.training import budget
 
 
 def problem_of(recipe):
