@@ -111,7 +111,7 @@ def main() -> None:
     if asked.write:
         command = page.command_of(asked.dataset, asked.epochs, seeds, kinds)
         page.write(asked.dataset, command, len(seeds), ranking)
-        plot.draw(ranking, f"{asked.dataset}: {command}", page.picture(asked.dataset))
+        plot.draw(ranking, asked.dataset, page.picture(asked.dataset))
     sys.exit(1 if asked.strict and is_missed else 0)
 
 
