@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
-from workers.audit.base import AuditError
+from workers.audit.base import MADE_WITHOUT, AuditError
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,8 @@ class Limits:
     Attributes:
         forgotten_accuracy: highest accuracy on a forgotten class, as a share.
         mean_drop: largest loss of accuracy over remaining classes, as a share.
+        retrained_mean_drop: the same where a model claims to be made without the forget set: what it lost it
+            lost with the data, and only a training that went wrong is to be refused.
         worst_class_drop: largest loss of accuracy on one remaining class, as a share.
         movement: smallest relative movement of the logits on the forget set. Rounding in float32 moves them
             by about 1e-6, so the default asks for a thousand times that.
@@ -28,6 +30,7 @@ class Limits:
 
     forgotten_accuracy: float = 0.05
     mean_drop: float = 0.02
+    retrained_mean_drop: float = 0.10
     worst_class_drop: float = 0.15
     movement: float = 1e-3
     masking_residual: float = 5e-3
@@ -51,3 +54,9 @@ class Limits:
                     f"expected limit {name} to be a number of at least 0, got {value!r}: correct it"
                 )
         return cls(**{name: float(value) for name, value in changed.items()})
+
+    def for_claim(self, claim: str) -> "Limits":
+        """Return the thresholds that a model of this claim is held against."""
+        if claim not in MADE_WITHOUT:
+            return self
+        return replace(self, mean_drop=max(self.mean_drop, self.retrained_mean_drop))

@@ -155,7 +155,7 @@ def collect(given: AuditInput, progress: Progress) -> Outputs:
     for group in given.groups:
         if group.kind not in (CLASS_KIND, SAMPLES_KIND):
             raise AuditError(f"expected a group of kind class or samples, got {group.kind!r}")
-    limits = Limits.of(given.limits)
+    limits = Limits.of(given.limits).for_claim(given.guarantee)
     model = given.build()
     sets = [*(group.forget for group in given.groups), given.retain, given.unseen]
     pairs = []

@@ -148,6 +148,13 @@ def test_a_collapsed_head_is_refused_for_its_utility(trained):
     assert {"mean_drop", "worst_class_drop"} <= failed(report)
 
 
+def test_a_training_that_went_wrong_is_refused_though_it_never_saw_the_data(trained):
+    report = trained.ask_class(collapsed(trained.params), guarantee="exact")
+
+    assert report.verdict.outcome == "fail"
+    assert "mean_drop" in failed(report)
+
+
 def test_an_over_forgotten_set_is_refused_although_utility_holds(trained):
     report = trained.ask_people(over_forgotten(trained))
 

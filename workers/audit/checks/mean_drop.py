@@ -5,7 +5,7 @@ The accuracy over unseen samples of all kept classes, old minus new, on the same
 Rule: refused when the drop exceeds the limit and is real, that is, chance alone would lose as many of the
 changed answers in fewer than 5 % of all cases (exact McNemar test, one-sided). On 160 samples three flipped
 answers are a drop of 1.9 points and two retrainings differ by as much; on 5,000 samples a drop of 2.1
-points is refused.
+points is refused. A model that was made without the forget set has a limit of its own.
 """
 
 from workers.audit.base import CheckResult, Gating
