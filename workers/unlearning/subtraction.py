@@ -7,8 +7,6 @@ What the log does not know stays: the way in which the forgotten samples bent th
 what an earlier repair taught, which nobody recorded.
 """
 
-from collections.abc import Sequence
-
 import torch
 
 from workers.numerics.batches import SampleSet
@@ -16,7 +14,7 @@ from workers.numerics.params import Params
 from workers.unlearning.base import ForgetProblem, Need, Recorded
 from workers.unlearning.errors import IneffectiveError
 from workers.unlearning.training import budget, descent, losses
-from workers.unlearning.training.descent import Batch, Course, Network
+from workers.unlearning.training.descent import Course
 from workers.unlearning.training.repair import BATCH_SIZE
 
 
@@ -77,13 +75,9 @@ def repair(
         problem.build(),
         params,
         [descent.stream(samples, BATCH_SIZE, params, problem.seed, "amnesiac")],
-        _on_retained,
+        losses.of_one_set,
         Course(num_steps, rate, adapts_statistics=adapts_statistics),
         seed=problem.seed,
         progress=problem.progress,
     )
     return repaired, num_steps
-
-
-def _on_retained(network: Network, batches: Sequence[Batch]) -> torch.Tensor:
-    return losses.cross_entropy(network, batches[0])

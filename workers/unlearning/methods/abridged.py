@@ -102,7 +102,7 @@ class Abridged:
             model,
             _untrained(problem, model),
             [descent.stream(problem.retain, batch_size, problem.params, problem.seed, "abridged")],
-            lambda network, batches: losses.cross_entropy(network, batches[0]),
+            losses.of_one_set,
             course,
             seed=problem.seed,
             progress=problem.progress,

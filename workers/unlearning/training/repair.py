@@ -5,16 +5,14 @@ may be read, a few steps of plain descent on them restore these classes; what wa
 it was really lost, so whoever repairs must look at the forget set again.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
 from workers.numerics.batches import SampleSet
 from workers.numerics.params import Params
 from workers.unlearning.base import Json, Progress, no_progress
 from workers.unlearning.training import descent, losses
-from workers.unlearning.training.descent import Batch, Network
 
 BATCH_SIZE = 64
 
@@ -69,11 +67,7 @@ def repair(
         model,
         params,
         [descent.stream(samples, BATCH_SIZE, params, seed, "repair")],
-        _on_retained,
+        losses.of_one_set,
         descent.Course(course.num_steps, course.learning_rate),
         progress=progress,
     )
-
-
-def _on_retained(network: Network, batches: Sequence[Batch]) -> Tensor:
-    return losses.cross_entropy(network, batches[0])
