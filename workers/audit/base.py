@@ -12,6 +12,8 @@ from enum import StrEnum
 
 from torch import nn
 
+from workers.audit.reference.bank import ReferenceBank
+from workers.audit.resurrection.references import ClassReferences
 from workers.numerics.batches import SampleSet
 from workers.numerics.params import Params
 
@@ -21,13 +23,6 @@ APPROXIMATE = "approximate"
 SUPPRESSED = "suppressed"
 CLASS_KIND = "class"
 SAMPLES_KIND = "samples"
-
-
-class AuditError(Exception):
-    """The audit cannot be run on what it was given; final."""
-
-    code = "audit_impossible"
-    is_retryable = False
 
 
 class Gating(StrEnum):
@@ -42,10 +37,24 @@ class Gating(StrEnum):
 
     EVERY_CLAIM = "every_claim"
     INEXACT_CLAIMS = "inexact_claims"
+    UNMASKED_CLAIMS = "unmasked_claims"
+    """All but `suppressed`, which says itself that an output is masked."""
+    APPROXIMATE_CLAIMS = "approximate_claims"
+    NO_CLAIM = "no_claim"
+    """Shown, because papers report it; it decides nothing."""
 
 
 MADE_WITHOUT = frozenset({EXACT, CERTIFIED})
 """Claims that rest on how the model was made, not on what it says."""
+
+CONCERNED = {
+    Gating.EVERY_CLAIM: frozenset({EXACT, CERTIFIED, APPROXIMATE, SUPPRESSED}),
+    Gating.INEXACT_CLAIMS: frozenset({APPROXIMATE, SUPPRESSED}),
+    Gating.UNMASKED_CLAIMS: frozenset({EXACT, CERTIFIED, APPROXIMATE}),
+    Gating.APPROXIMATE_CLAIMS: frozenset({APPROXIMATE}),
+    Gating.NO_CLAIM: frozenset[str](),
+}
+"""The claims that each gating concerns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +88,9 @@ class AuditInput:
         limits: thresholds that differ from the suite's own, by name.
         seed: of the bootstrap.
         guarantee: what the method claims.
+        tuning: held-out samples of all classes, apart from `unseen`; probes choose on them.
+        bank: what models that never saw the samples say; None if the version has none.
+        class_references: what the probes find in models that never saw a class; None likewise.
     """
 
     build: Callable[[], nn.Module]
@@ -92,6 +104,9 @@ class AuditInput:
     limits: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
     guarantee: str = APPROXIMATE
+    tuning: SampleSet | None = None
+    bank: ReferenceBank | None = None
+    class_references: ClassReferences | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,7 @@ class CheckResult:
         passed: whether the check is content.
         detail: one sentence for a reader: sizes, the worst place, the power of the check.
         is_decided: False if the samples could not have shown a failure; then `passed` is False too.
+        is_outranked: True where a better check decides this request in its place: shown, and decides nothing.
     """
 
     name: str
@@ -117,6 +133,7 @@ class CheckResult:
     passed: bool
     detail: str
     is_decided: bool = True
+    is_outranked: bool = False
 
 
 def worst_of(results: Sequence[CheckResult], centre: float) -> CheckResult | None:

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
-from workers.audit.base import MADE_WITHOUT, AuditError
+from workers.audit.base import MADE_WITHOUT
+from workers.audit.errors import AuditError
 
 
 @dataclass(frozen=True)

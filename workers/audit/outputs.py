@@ -1,7 +1,7 @@
 """What the base and the new model say about every audited sample: one forward pass, shared by all checks."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -9,13 +9,17 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from workers.audit.base import CLASS_KIND, SAMPLES_KIND, AuditError, AuditInput
+from workers.audit.base import CLASS_KIND, SAMPLES_KIND, AuditInput
+from workers.audit.errors import AuditError
 from workers.audit.limits import Limits
+from workers.audit.reference.bank import ReferenceBank
+from workers.audit.resurrection.references import Judged
 from workers.numerics.batches import SampleSet
 from workers.numerics.metrics import confidence, logits_of
 from workers.numerics.params import Params, num_changed
 
 Floats = NDArray[np.float64]
+Positions = NDArray[np.int64]
 Progress = Callable[[float], None]
 
 SATURATION = 30.0  # log odds beyond this say the same: float32 probabilities end at about 1e-13
@@ -76,11 +80,12 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Both models' answers about one forget set."""
+    """Both models' answers about one forget set; `positions` int64 [n] are the rows of its samples."""
 
     kind: str
     classes: tuple[int, ...]
     forget: Pair
+    positions: Positions = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,10 @@ class Outputs:
         earlier: classes forgotten by earlier runs.
         weights: facts about the new weights.
         limits: thresholds.
-        seed: of the bootstrap.
+        seed: of the bootstrap, and of whatever else is drawn.
+        unseen_positions: int64 [n], the manifest rows of `unseen`.
+        bank: what models that never saw the samples say; None if there is none.
+        resurrections: what the probes found of each class forgotten now.
     """
 
     num_classes: int
@@ -115,6 +123,9 @@ class Outputs:
     weights: WeightFacts
     limits: Limits
     seed: int = 0
+    unseen_positions: Positions = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    bank: ReferenceBank | None = None
+    resurrections: tuple[Judged, ...] = ()
 
     @property
     def gone(self) -> tuple[int, ...]:
@@ -166,7 +177,10 @@ def collect(given: AuditInput, progress: Progress) -> Outputs:
     *forget, retain, unseen = pairs
     return Outputs(
         num_classes=given.num_classes,
-        groups=tuple(Group(g.kind, g.classes, pair) for g, pair in zip(given.groups, forget, strict=True)),
+        groups=tuple(
+            Group(g.kind, g.classes, pair, g.forget.positions)
+            for g, pair in zip(given.groups, forget, strict=True)
+        ),
         retain=retain,
         unseen=unseen,
         earlier=given.forgotten_classes,
@@ -177,6 +191,8 @@ def collect(given: AuditInput, progress: Progress) -> Outputs:
         ),
         limits=limits,
         seed=given.seed,
+        unseen_positions=given.unseen.positions,
+        bank=given.bank,
     )
 
 

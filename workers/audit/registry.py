@@ -4,7 +4,8 @@ import importlib
 import pkgutil
 from typing import Protocol
 
-from workers.audit.base import AuditError, CheckResult, Gating
+from workers.audit.base import CheckResult, Gating
+from workers.audit.errors import AuditError
 from workers.audit.outputs import Outputs
 
 CHECKS_PACKAGE = "workers.audit.checks"

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from workers.audit.base import MADE_WITHOUT, SUPPRESSED, CheckResult, Gating
+from workers.audit.base import CONCERNED, MADE_WITHOUT, SUPPRESSED, CheckResult, Gating
 
-SUITE = "lethe-audit-2"
+SUITE = "lethe-audit-3"
 """Name and version of the suite; it changes with every rule, limit or check that could change a verdict."""
 
 MASKING = "masking"
@@ -44,7 +44,7 @@ def judge(results: Sequence[CheckResult], gating: Mapping[str, Gating], claimed:
         gating: which claims each check concerns, by its name.
         claimed: the guarantee that the method claims.
     """
-    concerned = [r for r in results if concerns(gating[r.name], claimed)]
+    concerned = [r for r in results if concerns(gating[r.name], claimed) and not r.is_outranked]
     failed = [r for r in concerned if r.is_decided and not r.passed]
     undecided = [r for r in concerned if not r.is_decided]
     is_mask = any(r.name == MASKING for r in failed)
@@ -58,4 +58,4 @@ def judge(results: Sequence[CheckResult], gating: Mapping[str, Gating], claimed:
 
 def concerns(gating: Gating, claimed: str) -> bool:
     """Return whether a failure of a check refuses a claim."""
-    return gating is Gating.EVERY_CLAIM or claimed not in MADE_WITHOUT
+    return claimed in CONCERNED[gating]

@@ -138,7 +138,7 @@ class Audit(Message):
 
     call: Literal["audit"] = "audit"
     model: ModelSpec
-    base_weights_sha256: str
+    base: tuple[StoredFile, ...]
     weights_sha256: str
     groups: tuple[Group, ...]
     forgotten_classes: tuple[int, ...]

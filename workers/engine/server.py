@@ -15,7 +15,7 @@ import torch
 
 from service.core import errors as core_errors
 from service.core import logging
-from workers.audit.base import AuditError
+from workers.audit.errors import AuditError
 from workers.engine.messages import Answer, Asked, Failure, Progress
 from workers.engine.operations.dispatch import Operations
 from workers.numerics.architectures import ArchitectureError

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from service.core import errors
 from service.core.storage.filesystem import FilesystemStore
+from workers.audit.reference.bank import ReferenceBank
+from workers.audit.resurrection.references import ClassReferences
 from workers.engine.messages import ModelSpec, StoredFile, UpdateLogRef
 from workers.engine.shelf import Shelf
 from workers.numerics import architectures, calling, ensembles
@@ -27,6 +29,8 @@ WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 CODES = "prepared/codes.safetensors"
 HEAD = "prepared/head.safetensors"
+BANK = "prepared/bank.safetensors"
+CLASS_REFERENCES = "prepared/class_references.json"
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,20 @@ class Workbench:
         for file in files:
             if file.name == CODES:
                 return self.tensors(file.sha256)["codes"]
+        return None
+
+    def bank(self, files: Sequence[StoredFile]) -> ReferenceBank | None:
+        """Return the reference bank among a version's files, or None."""
+        for file in files:
+            if file.name == BANK:
+                return ReferenceBank.of_tensors(from_bytes(self._read(file.sha256)))
+        return None
+
+    def class_references(self, files: Sequence[StoredFile]) -> ClassReferences | None:
+        """Return what models that never saw a class showed, among a version's files, or None."""
+        for file in files:
+            if file.name == CLASS_REFERENCES:
+                return ClassReferences.of_json(self.read_json(file.sha256)["references"])
         return None
 
     def read_json(self, sha256: str) -> dict[str, Any]:

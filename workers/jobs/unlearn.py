@@ -164,7 +164,7 @@ def _audit(
 ) -> dict[str, Any]:
     asked = messages.Audit(
         model=work.spec,
-        base_weights_sha256=_weights(work.base).sha256,
+        base=work.base,
         weights_sha256=unlearned.weights.sha256,
         groups=plan.groups_of(work.assignment),
         forgotten_classes=work.assignment.forgotten_classes,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.audit.base import AuditError
+from workers.audit.errors import AuditError
 from workers.audit.limits import Limits
 
 

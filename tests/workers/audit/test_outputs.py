@@ -6,7 +6,8 @@ import torch
 
 from tests.fixtures import audit_outputs as made
 from tests.fixtures import forget_problems
-from workers.audit.base import AuditError, AuditInput, ForgetGroup
+from workers.audit.base import AuditInput, ForgetGroup
+from workers.audit.errors import AuditError
 from workers.audit.outputs import SATURATION, Answers, collect
 from workers.unlearning.base import Kind
 

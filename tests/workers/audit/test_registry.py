@@ -3,7 +3,8 @@
 import pytest
 
 from workers.audit import registry
-from workers.audit.base import AuditError, Gating
+from workers.audit.base import Gating
+from workers.audit.errors import AuditError
 
 
 def test_the_checks_of_the_suite_are_found():

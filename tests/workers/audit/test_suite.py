@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from workers.audit.base import AuditError, AuditInput, ForgetGroup
+from workers.audit.base import AuditInput, ForgetGroup
+from workers.audit.errors import AuditError
 from workers.audit.suite import audit
 from workers.numerics import architectures, metrics
 from workers.numerics.batches import SampleSet

@@ -24,7 +24,7 @@ class Masking:
     """Holds the largest remainder of any output, relative to its spread, against a small limit."""
 
     name = "masking"
-    gating = Gating.EVERY_CLAIM
+    gating = Gating.UNMASKED_CLAIMS
 
     def run(self, outputs: Outputs) -> CheckResult:
         """Measure how far the new model is from the nearest mask of the base model."""

@@ -6,7 +6,7 @@ from workers.audit import suite
 from workers.audit.base import AuditInput, ForgetGroup
 from workers.engine.messages import Audit, AuditReply
 from workers.engine.operations.target import At, all_rows, training_rows_of
-from workers.engine.workbench import Workbench
+from workers.engine.workbench import WEIGHTS, Workbench
 from workers.numerics.batches import SampleSet
 
 NUM_RETAIN = 2000
@@ -28,7 +28,7 @@ def audit(bench: Workbench, call: Audit, at: At) -> AuditReply:
         AuditInput(
             build=bench.build,
             num_classes=bench.num_outputs(params),
-            base_params=bench.weights(call.base_weights_sha256),
+            base_params=bench.weights(next(file.sha256 for file in call.base if file.name == WEIGHTS)),
             params=params,
             groups=tuple(
                 ForgetGroup(
@@ -44,6 +44,9 @@ def audit(bench: Workbench, call: Audit, at: At) -> AuditReply:
             limits=call.limits,
             seed=call.seed,
             guarantee=call.guarantee,
+            tuning=bench.tuning(gone),
+            bank=bench.bank(call.base),
+            class_references=bench.class_references(call.base),
         ),
         at("auditing"),
     )

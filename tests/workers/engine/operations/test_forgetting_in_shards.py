@@ -228,7 +228,7 @@ def test_digits_forget_a_person_and_a_class_and_pass_their_audits(tmp_path):
         reply = forgotten(table, base, group.positions, classes=group.classes)
         asked = Audit(
             model=table.spec,
-            base_weights_sha256=base[0].sha256,
+            base=base,
             weights_sha256=reply.weights.sha256,
             groups=(group,),
             forgotten_classes=(),

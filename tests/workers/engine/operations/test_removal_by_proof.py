@@ -178,7 +178,7 @@ def test_the_claim_passes_the_audit_and_reaches_a_certificate_with_its_bounds(ta
     reply = forgotten(table, first, (2, 9), method=method)
     call = Audit(
         model=table.spec,
-        base_weights_sha256=next(file.sha256 for file in first if file.name == WEIGHTS),
+        base=tuple(first),
         weights_sha256=reply.weights.sha256,
         groups=(Group(kind="samples", positions=(2, 9)),),
         forgotten_classes=(),
