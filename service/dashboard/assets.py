@@ -1,4 +1,4 @@
-"""Style, script and icon: files beside this one, asked about at each visit and sent only when changed."""
+"""Style, script and icon, and the sheets of reports: asked about at each visit, sent only when changed."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
+
+from service.core.reports import style
 
 FOLDER = Path(__file__).parent / "static"
 REVALIDATE = "no-cache"
@@ -15,7 +17,7 @@ class Assets(StaticFiles):
     """Files that a browser may keep but must ask about, so that an upgrade shows at once."""
 
     def __init__(self) -> None:
-        super().__init__(directory=FOLDER)
+        super().__init__(directory=FOLDER, packages=[("service.core.reports", style.FOLDER.name)])
 
     def file_response(
         self,

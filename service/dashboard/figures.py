@@ -1,39 +1,15 @@
 """How numbers and times are written for people; every function is a filter of the templates."""
 
-import math
 from datetime import UTC, datetime, timedelta
 
-MINUS = "\N{MINUS SIGN}"
-NOTHING = "\N{EN DASH}"
+from service.core.reports.numbers import MINUS, NOTHING, counted, decimal, percent, seconds
+
+__all__ = [
+    "MINUS", "NOTHING", "age", "clock_time", "counted", "day", "days_left", "decimal", "duration", "moment",
+    "percent", "seconds", "size", "took",
+]  # fmt: skip
+
 _STEPS = ((86400.0, "day"), (3600.0, "hour"), (60.0, "minute"))
-
-
-def percent(share: float | None) -> str:
-    """Write a share: 0.9712 is `97.1%`."""
-    return NOTHING if share is None else f"{_signed(100 * share, 1)}%"
-
-
-def decimal(value: float | None) -> str:
-    """Write a measured number with four significant digits: 0.51234 is `0.5123`."""
-    if value is None or math.isnan(value):
-        return NOTHING
-    if value and not 1e-4 <= abs(value) < 1e6:
-        return f"{value:.3g}".replace("-", MINUS)
-    text = _signed(value, max(0, 4 - len(str(int(abs(value)))) if abs(value) >= 1 else 4))
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def seconds(value: float | None) -> str:
-    """Write how long something took: 0.034 is `34 ms`, 75 is `1 min 15 s`."""
-    if value is None:
-        return NOTHING
-    if value < 1:
-        return f"{1000 * value:.0f} ms"
-    if value < 60:
-        return f"{decimal(round(value, 1))} s"
-    minutes, rest = divmod(round(value), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 def duration(span: timedelta) -> str:
@@ -82,11 +58,6 @@ def day(at: datetime) -> str:
     return f"{at.astimezone(UTC):%-d %b %Y}"
 
 
-def counted(number: int, noun: str) -> str:
-    """Write a number with its noun: `1 sample`, `1,204 samples`."""
-    return f"{number:,} {noun if number == 1 else noun + 's'}"
-
-
 def size(num_bytes: int) -> str:
     """Write a file's size: 52224 is `52.2 kB`."""
     value, unit = float(num_bytes), "B"
@@ -95,8 +66,3 @@ def size(num_bytes: int) -> str:
             break
         value, unit = value / 1000, larger
     return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-
-
-def _signed(value: float, digits: int) -> str:
-    text = f"{value:,.{digits}f}"
-    return text.replace("-", MINUS) if float(text.replace(",", "")) else text.lstrip("-")

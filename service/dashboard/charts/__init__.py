@@ -1,1 +1,1 @@
-"""Drawings as numbers: where each bar, dot and tick stands, in per cent of the drawing's width."""
+"""What only the dashboard draws, as places in per cent; the drawings of a report are in `core.reports`."""

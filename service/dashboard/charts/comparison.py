@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from service.dashboard.charts.range_bar import Span
-from service.dashboard.charts.scale import SHARES
+from service.core.reports.drawing.range_bar import Span
+from service.core.reports.drawing.scale import SHARES
 
 
 @dataclass(frozen=True)

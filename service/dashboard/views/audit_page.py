@@ -1,36 +1,31 @@
-"""What a page shows of one audit: its verdict, each check as a line, and the drawings of before and after.
+"""What a page shows of one audit: its verdict, each check as a line, and the drawings of its report.
 
 The numbers come as JSON from a worker, perhaps of another release: what is absent is left out, not made up.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from service.dashboard import words
-from service.dashboard.charts.comparison import Bar, bar
-from service.dashboard.charts.dumbbell import Dumbbell, dumbbells
-from service.dashboard.charts.histogram import Panel, Tick, panel, ticks
-from service.dashboard.charts.range_bar import RangeBar, Sense, range_bar
-from service.dashboard.figures import decimal
-from service.dashboard.words import Label
+from markupsafe import Markup
 
-SETS = {"forget": "To forget", "unseen": "Never seen, same classes", "retain": "To keep"}
-TICKS = (-10.0, -5.0, 0.0, 5.0, 10.0)
+from service.core.reports import checks, plots, words
+from service.core.reports.checks import CheckLine
+from service.core.reports.words import Label
+from service.dashboard.charts.comparison import Bar, bar
 
 
 @dataclass(frozen=True)
-class CheckLine:
-    """One check."""
+class Line:
+    """One check, with its numbers drawn."""
 
-    title: str
-    detail: str
-    value: float
-    interval: tuple[float, float] | None
-    limit: str | None
-    """In words, e.g. `at most 0.05`."""
-    outcome: Label
-    bar: RangeBar
+    check: CheckLine
+
+    @property
+    def bar(self) -> Markup:
+        """Its value, interval and limit on a line."""
+        return Markup(self.check.bar.draw(self.check.outcome.tone))  # noqa: S704 - drawn from numbers
 
 
 @dataclass(frozen=True)
@@ -46,12 +41,13 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Histograms:
-    """How sure the model is, set by set."""
+class Plot:
+    """A drawing with what is said of it."""
 
-    quantity: str
-    panels: tuple[Panel, ...]
-    ticks: tuple[Tick, ...]
+    name: str
+    title: str
+    lead: str
+    svg: Markup
 
 
 @dataclass(frozen=True)
@@ -62,10 +58,17 @@ class AuditPage:
     verdict: Label
     meaning: str
     seconds: float | None
-    checks: tuple[CheckLine, ...]
+    checks: tuple[Line, ...]
     comparisons: tuple[Comparison, ...]
-    classes: tuple[Dumbbell, ...]
-    histograms: Histograms | None
+    report: Mapping[str, Any]
+
+    @cached_property
+    def plots(self) -> tuple[Plot, ...]:
+        """The drawings, made when a page shows them: of all rungs one does."""
+        return tuple(
+            Plot(one.name, one.title, one.lead, Markup(one.inline()))  # noqa: S704 - its texts are escaped
+            for one in plots.drawings(self.report)
+        )
 
 
 def read(audit: Mapping[str, Any]) -> AuditPage:
@@ -77,39 +80,10 @@ def read(audit: Mapping[str, Any]) -> AuditPage:
         verdict=verdict,
         meaning=meaning,
         seconds=audit.get("seconds"),
-        checks=tuple(map(_check, audit["checks"])),
+        checks=tuple(map(Line, checks.lines(audit))),
         comparisons=_comparisons(before, after),
-        classes=dumbbells(before.get("per_class", ()), after.get("per_class", ())),
-        histograms=_histograms(audit.get("histograms") or {}),
+        report=audit,
     )
-
-
-def _check(check: Mapping[str, Any]) -> CheckLine:
-    title, sense = words.check(check["name"])
-    low_high = check["interval"]
-    interval = (low_high[0], low_high[1]) if low_high else None
-    return CheckLine(
-        title=title,
-        detail=check["detail"],
-        value=check["value"],
-        interval=interval,
-        limit=_limit(check["threshold"], sense),
-        outcome=words.outcome(
-            is_passed=check["passed"],
-            is_decided=check.get("is_decided", True),
-            is_gate=check.get("is_gate", True),
-        ),
-        bar=range_bar(check["value"], interval, check["threshold"], sense),
-    )
-
-
-def _limit(threshold: float | None, sense: Sense | None) -> str | None:
-    if threshold is None:
-        return None
-    if sense is Sense.NEAR_HALF:
-        low, high = sorted((threshold, 1 - threshold))
-        return f"{decimal(low)} to {decimal(high)}"
-    return f"{sense} {decimal(threshold)}" if sense else decimal(threshold)
 
 
 def _comparisons(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Comparison, ...]:
@@ -128,20 +102,3 @@ def _bar(number: float | Mapping[str, Any] | None) -> Bar | None:
         low, high = number["interval"]
         return bar(number["value"], (low, high))
     return bar(number)
-
-
-def _histograms(given: Mapping[str, Any]) -> Histograms | None:
-    edges: Sequence[float] = given.get("bin_edges", ())
-    before, after = given.get("before"), given.get("after")
-    if not edges or not before or not after:
-        return None
-    panels = (
-        panel(SETS[name], edges, before[name], after[name])
-        for name in SETS
-        if name in before and name in after
-    )
-    return Histograms(
-        quantity=given["quantity"],
-        panels=tuple(one for one in panels if one.num_samples),
-        ticks=ticks(edges, TICKS),
-    )

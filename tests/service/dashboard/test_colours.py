@@ -1,11 +1,10 @@
-"""Text can be read on every ground it stands on: WCAG 2.2 contrast of at least 4.5, by day and by night."""
+"""Text can be read on every ground it stands on: WCAG 2.2 contrast of 4.5, by day, by night, on paper."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-from service.dashboard.assets import FOLDER
+from service.core.reports.style import FOLDER
 
 TEXTS = ("ink", "soft", "river", "moss", "amber", "poppy")
 GROUNDS = ("paper", "sheet")
@@ -19,11 +18,11 @@ CONTRAST = 4.5
 
 
 def palettes() -> dict[str, dict[str, str]]:
-    """The colours by name, as the style sheet declares them for light and for dark."""
-    day, night = Path(FOLDER / "base.css").read_text().split("@media (prefers-color-scheme: dark)")
+    """The colours by name, as the style sheet declares them for light, for dark and for print."""
+    parts = re.split(r"@media [^{]*\{", (FOLDER / "palette.css").read_text())
     return {
-        name: dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", part.split("* {")[0]))
-        for name, part in (("day", day), ("night", night))
+        name: dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", part))
+        for name, part in zip(("day", "night", "paper"), parts, strict=True)
     }
 
 
@@ -35,7 +34,7 @@ def luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@pytest.mark.parametrize("scheme", ["day", "night"])
+@pytest.mark.parametrize("scheme", ["day", "night", "paper"])
 def test_every_text_has_contrast_on_its_ground(scheme: str) -> None:
     colours = palettes()[scheme]
 

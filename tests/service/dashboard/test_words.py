@@ -49,7 +49,8 @@ def test_what_has_no_word_is_shown_under_its_own_name() -> None:
     assert words.reason("brand_new") == "brand new"
 
 
-def test_failed_check_that_cannot_refuse_the_claim_is_only_noted() -> None:
-    assert words.outcome(is_passed=False, is_decided=True, is_gate=False).text == "noted"
-    assert words.outcome(is_passed=False, is_decided=True, is_gate=True).text == "not passed"
-    assert words.outcome(is_passed=False, is_decided=False, is_gate=True).text == "undecided"
+def test_check_that_cannot_refuse_the_claim_is_only_shown() -> None:
+    assert words.outcome(is_passed=False, is_decided=True, is_gate=False).text == "shown only"
+    assert words.outcome(is_passed=True, is_decided=True, is_gate=False).text == "shown only"
+    assert words.outcome(is_passed=False, is_decided=True, is_gate=True).text == "failed"
+    assert words.outcome(is_passed=False, is_decided=False, is_gate=True).text == "could not tell"

@@ -8,13 +8,7 @@ def test_full_report_gives_numbers_classes_and_histograms() -> None:
     page = audit_page.read(audit_report([3], "pass"))
 
     assert [line.is_attack for line in page.comparisons] == [False, False, True]
-    assert [each.label for each in page.classes if each.is_forgotten] == [3]
-    assert page.histograms is not None
-    assert [panel.title for panel in page.histograms.panels] == [
-        "To forget",
-        "Never seen, same classes",
-        "To keep",
-    ]
+    assert [plot.name for plot in page.plots] == ["scores", "classes"]
 
 
 def test_report_of_a_model_with_infinite_outputs_has_no_numbers() -> None:
@@ -23,7 +17,7 @@ def test_report_of_a_model_with_infinite_outputs_has_no_numbers() -> None:
 
     page = audit_page.read(report)
 
-    assert (page.comparisons, page.classes, page.histograms) == ((), (), None)
+    assert (page.comparisons, page.plots) == ((), ())
     assert len(page.checks) == 8
 
 
@@ -39,11 +33,13 @@ def test_report_of_a_plain_worker_is_still_a_page() -> None:
 
     page = audit_page.read({"suite": "2", "verdict": "pass", "checks": [check]})
 
-    assert (page.checks[0].title, page.checks[0].limit) == ("New check", None)
+    assert (page.checks[0].check.title, page.checks[0].check.limit) == ("New check", None)
 
 
 def test_limits_are_told_with_their_sense() -> None:
-    limits = {line.title: line.limit for line in audit_page.read(audit_report([3], "pass")).checks}
+    limits = {
+        line.check.title: line.check.limit for line in audit_page.read(audit_report([3], "pass")).checks
+    }
 
     assert limits["What is kept still works"] == "at most 0.02"
     assert limits["An attacker cannot tell what was forgotten"] == "0.45 to 0.55"

@@ -34,7 +34,7 @@ def test_completed_request_shows_the_audit(visitor: TestClient, scene: Scene) ->
 
     for words in ("An attacker cannot tell what was forgotten", "0.5312", "0.4471 to 0.6153", "0.45 to 0.55"):
         assert words in page
-    assert "class 3: 99.1% before, 0.0% after, on 36 samples" in page
+    assert "class 3, forgotten: 99.1% before, 0.0% after, on 36 samples" in page
     assert "To forget" in page and "log odds" in page.lower()
     assert page.count('class="result"') == 8
 

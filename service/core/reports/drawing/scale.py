@@ -16,17 +16,21 @@ class Scale:
     """A linear scale; what lies outside is drawn at the edge.
 
     Attributes:
-        low: Value at 0 %.
-        high: Value at 100 %, above `low`.
+        low: Value at `start`.
+        high: Value at `end`, above `low`.
+        start: Place of the lowest value, in per cent.
+        end: Place of the highest.
     """
 
     low: float
     high: float
+    start: float = 0.0
+    end: float = 100.0
 
     def at(self, value: float) -> float:
-        """Return where a value stands, in [0, 100], to a hundredth."""
+        """Return where a value stands, in [start, end], to a hundredth."""
         share = (value - self.low) / (self.high - self.low)
-        return round(100 * min(1.0, max(0.0, share)), 2)
+        return round(self.start + (self.end - self.start) * min(1.0, max(0.0, share)), 2)
 
 
 SHARES = Scale(0.0, 1.0)

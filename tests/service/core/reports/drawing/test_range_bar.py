@@ -5,8 +5,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.dashboard.charts.range_bar import Sense, Span, range_bar
-from service.dashboard.charts.scale import Scale, around
+from service.core.reports.drawing.range_bar import Sense, Span, range_bar
+from service.core.reports.drawing.scale import Scale, around
 
 NUMBERS = st.floats(-1e6, 1e6)
 
