@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from service.core.ledger import canonical, errors
 
@@ -81,6 +82,26 @@ class Audit:
     checks: tuple[Check, ...]
 
 
+class Standing(Protocol):
+    """As much of a claim as its one sentence is made of; a report of the audit states the same."""
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+
+    @property
+    def version(self) -> int:
+        """The new version."""
+
+    @property
+    def method(self) -> Method:
+        """How it was done."""
+
+    @property
+    def audit(self) -> Audit:
+        """What the audit decided."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """Everything a certificate says of one completed request.
@@ -104,14 +125,19 @@ class Claim:
     @property
     def statement(self) -> str:
         """The sentence a reader may quote, as strong as the guarantee and no stronger."""
-        return _WORDING[self.method.guarantee](self)
+        return statement(self)
 
 
-def _exact(claim: Claim) -> str:
+def statement(claim: Standing) -> str:
+    """Return the sentence that a guarantee allows, as strong as it and no stronger."""
+    return _WORDING[claim.method.guarantee](claim)
+
+
+def _exact(claim: Standing) -> str:
     return f"Version {claim.version} of {claim.model} was retrained without the forgotten data."
 
 
-def _certified(claim: Claim) -> str:
+def _certified(claim: Standing) -> str:
     epsilon, delta = (canonical.json_bytes(claim.method.parameters[name]).decode() for name in _BOUNDS)
     return (
         f"Version {claim.version} of {claim.model} was changed by a method with a proof: it cannot be told "
@@ -119,21 +145,21 @@ def _certified(claim: Claim) -> str:
     )
 
 
-def _approximate(claim: Claim) -> str:
+def _approximate(claim: Standing) -> str:
     return (
         f"Version {claim.version} of {claim.model} was changed to forget the data: audited, not proven "
         f"erased. Verdict of the audit: {claim.audit.verdict}."
     )
 
 
-def _suppressed(claim: Claim) -> str:
+def _suppressed(claim: Standing) -> str:
     return (
         f"Version {claim.version} of {claim.model} no longer shows the data: output masked. "
         f"Its parameters may still hold what was learned. Verdict of the audit: {claim.audit.verdict}."
     )
 
 
-_WORDING: Mapping[Guarantee, Callable[[Claim], str]] = {
+_WORDING: Mapping[Guarantee, Callable[[Standing], str]] = {
     Guarantee.EXACT: _exact,
     Guarantee.CERTIFIED: _certified,
     Guarantee.APPROXIMATE: _approximate,
