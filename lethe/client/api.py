@@ -214,6 +214,18 @@ class LetheClient:
                     raise
             time.sleep(POLL_SECONDS)
 
+    def report(self, request_id: str, *, form: str = "application/json", plot: str | None = None) -> bytes:
+        """Return the report of what was audited for a request, published or not.
+
+        Args:
+            request_id: The request.
+            form: Media type: `application/json`, `text/html` or `image/svg+xml`.
+            plot: Which drawing to return as SVG: `scores`, `reference`, `classes` or `resurrection`.
+        """
+        params = {"plot": plot} if plot else {}
+        path = f"{_request_path(request_id)}/report"
+        return self._call("GET", path, headers={"Accept": form}, params=params).content
+
     def log_checkpoint(self) -> bytes:
         """Return the log's newest signed checkpoint."""
         return self._call("GET", "/v1/log/checkpoint").content

@@ -1,4 +1,6 @@
-"""Which of two forms a caller prefers, by its `Accept` header."""
+"""Which form of an answer a caller prefers, by its `Accept` header."""
+
+from collections.abc import Sequence
 
 HTML = "text/html"
 
@@ -11,6 +13,17 @@ def prefers_html(accept: str) -> bool:
     ranks = [_rank(part) for part in accept.lower().split(",")]
     html = max((quality for name, quality in ranks if name == HTML), default=0.0)
     return html > 0 and all(quality <= html for _, quality in ranks)
+
+
+def preferred(accept: str, offered: Sequence[str]) -> str:
+    """Return the form that is asked for by name and ranks highest; the first one where none is named.
+
+    Args:
+        accept: The header.
+        offered: Media types, the usual one first.
+    """
+    ranks = dict(_rank(part) for part in accept.lower().split(","))
+    return max(offered, key=lambda name: ranks.get(name, 0.0))
 
 
 def _rank(part: str) -> tuple[str, float]:

@@ -1,5 +1,6 @@
 """The command line against a Lethe in memory."""
 
+import json
 import re
 import subprocess
 import sys
@@ -34,6 +35,28 @@ COMPLETED = {
         "checks": [{"name": "utility", "value": 0.01, "interval": None, "threshold": 0.02, "passed": True}],
     },
 }
+
+REPORT = {
+    "statement": "Version 2 of digits was changed to forget the data: audited, not proven erased.",
+    "rungs": [
+        {
+            "number": 2,
+            "methods": ["ssd"],
+            "audit": {
+                "verdict": "pass",
+                "checks": [
+                    {"name": "a", "value": 0.51, "interval": [0.47, 0.55], "threshold": 0.6, "passed": True},
+                    {"name": "b", "value": 0.1, "interval": None, "threshold": None, "passed": False},
+                    {"name": "c", "value": 0.1, "interval": None, "threshold": 1, "passed": False,
+                     "is_decided": False},
+                    {"name": "d", "value": 0.1, "interval": None, "threshold": 1, "passed": True,
+                     "is_gate": False},
+                ],
+            },
+        },
+        {"number": 1, "methods": ["one_shot"], "audit": None},
+    ],
+}  # fmt: skip
 
 
 def served_log() -> dict[str, bytes]:
@@ -209,6 +232,42 @@ def test_pull_that_watches_takes_each_new_version(
 
     assert (tmp_path / "current" / "weights.safetensors").read_bytes() == b"3"
     assert fake.seen[-2].url.params["wait"] == "30"
+
+
+def test_report_is_told_in_the_terminal(run: Run, fake: FakeLethe) -> None:
+    fake.reports = {"application/json": json.dumps(REPORT).encode()}
+
+    told = run("report", "r1").output
+
+    assert "Version 2 of digits was changed to forget the data" in told
+    assert "attempt 2, ssd: pass" in told and "attempt 1, one_shot: no candidate" in told
+    for result in ("passed", "failed", "could not tell", "shown only"):
+        assert result in told
+    assert "0.47 to 0.55" in told
+
+
+def test_report_is_written_with_the_drawings_that_there_are(
+    run: Run, fake: FakeLethe, tmp_path: Path
+) -> None:
+    fake.reports = {"application/json": b"{}", "text/html": b"<p>", "scores": b"<svg/>"}
+
+    written = run("report", "r1", "--out", str(tmp_path / "report"))
+
+    assert {file.name: file.read_bytes() for file in (tmp_path / "report").iterdir()} == {
+        "audit.json": b"{}",
+        "audit.html": b"<p>",
+        "scores.svg": b"<svg/>",
+    }
+    assert "1 drawing" in written.output
+
+
+def test_report_that_is_not_there_is_one_message(
+    fake: FakeLethe, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["report", "r1"])
+
+    assert "There is no audit report" in capsys.readouterr().err
 
 
 def test_evidence_is_a_folder_that_verify_accepts(run: Run, fake: FakeLethe, tmp_path: Path) -> None:

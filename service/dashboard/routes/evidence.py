@@ -1,6 +1,8 @@
-"""The evidence of a completed request: its certificate, as a file or to print, and the proof of its entry."""
+"""The evidence of a request: its certificate and its audit's report, as files or to print, and its proof."""
 
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import HTMLResponse, Response
@@ -11,6 +13,9 @@ from service.core.ledger import certificate, certificate_page, proof
 from service.core.ledger import repository as ledger
 from service.core.ledger.errors import LedgerError
 from service.core.ledger.models import Certificate
+from service.core.reports import document, page
+from service.core.requests import audit_reports
+from service.core.requests import repository as requests
 from service.dashboard import headers
 from service.dashboard.access import Auditor
 from service.dashboard.kernel import Kernel, KernelOf
@@ -52,6 +57,26 @@ def proof_file(kernel: KernelOf, _: Auditor, request_id: uuid.UUID) -> Response:
     if found is None:
         raise errors.NotFound("The entry waits for its place in the ledger. Try again in a moment.")
     return _download(found.to_bytes(), proof.MEDIA_TYPE, f"{request_id}.tlog-proof")
+
+
+@router.get("/requests/{request_id}/report")
+def report_sheet(kernel: KernelOf, _: Auditor, request_id: uuid.UUID) -> Response:
+    """Show the report of the request's audits as a printable page."""
+    return HTMLResponse(
+        page.to_html(_report(kernel, request_id)), headers={"Content-Security-Policy": headers.SHEET_POLICY}
+    )
+
+
+@router.get("/requests/{request_id}/audit.json")
+def report_file(kernel: KernelOf, _: Auditor, request_id: uuid.UUID) -> Response:
+    """Download the report."""
+    report = document.to_bytes(_report(kernel, request_id))
+    return _download(report, "application/json", f"{request_id}.audit.json")
+
+
+def _report(kernel: Kernel, request_id: uuid.UUID) -> Mapping[str, Any]:
+    with transaction(kernel.sessions) as session:
+        return audit_reports.of_request(session, requests.request_by_id(session, request_id))
 
 
 def _certificate(kernel: Kernel, request_id: uuid.UUID) -> Certificate:
