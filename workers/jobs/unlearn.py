@@ -20,7 +20,7 @@ from workers.engine import messages
 from workers.engine.client import Pulse
 from workers.engine.errors import EngineRefused
 from workers.engine.messages import ModelSpec, Step, StoredFile, UnlearnReply, UpdateLogRef
-from workers.jobs import plan, records
+from workers.jobs import plan, records, reports
 from workers.jobs.context import Context, files_of, is_sharded, spec_of
 from workers.jobs.prepare import named
 from workers.jobs.progress import Reporter
@@ -189,7 +189,8 @@ def _publish(context: Context, lease: Lease, pulse: Pulse, work: Workpiece, cand
         guarantee=candidate.guarantee,
     )
     carried = context.engine.call(asked, messages.CarryReply, pulse, _reporter(context, work))
-    publication = Publication(named(carried.files), candidate.guarantee, carried.facts)
+    files = (*named(carried.files), *reports.keep(context, work.assignment.run_id, candidate.guarantee))
+    publication = Publication(files, candidate.guarantee, carried.facts)
     with transaction(context.sessions) as session:
         version = runs.publish(session, lease, work.assignment, publication, context.signatory)
     log.info("run.published", run=str(work.assignment.run_id), version=version.number)
