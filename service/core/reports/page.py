@@ -106,7 +106,8 @@ def _steps(rung: Mapping[str, Any]) -> str:
 
 
 def _step(step: Mapping[str, Any]) -> str:
-    named = f"{escaped(words.method(step['method']))} <span>{escaped(step['kind'])} requests</span>"
+    serves = words.SERVES.get(step["kind"], step["kind"])
+    named = f"{escaped(words.method(step['method']))} <span>{escaped(serves)}</span>"
     rows = [("Method", f"{_code(step['method'])} {escaped(step['method_version'])}")]
     if step.get("guarantee"):
         rows.append(("Claims", escaped(step["guarantee"])))

@@ -102,6 +102,9 @@ SETS: Mapping[str, str] = {
 }
 """The sets of samples that histograms are made of, in the order they are shown."""
 
+SERVES: Mapping[str, str] = {"class": "for classes", "samples": "for samples and persons"}
+"""What a step of a run forgets, by its kind."""
+
 PROBE: Mapping[str, tuple[str, str]] = {
     "rescue": ("A constant added to the output of the class", "constant added"),
     "relearning": ("The last layer is shown a few of its samples again", "samples shown"),

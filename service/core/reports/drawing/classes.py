@@ -4,6 +4,7 @@ A drawing with a thousand lines shows nothing, so MOST are drawn: of the forgott
 recognised best still, and of the kept ones those that moved most; how far the others moved is said in words.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,20 +78,24 @@ def classes(audit: Mapping[str, Any]) -> Drawing | None:
 def changes(
     before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
 ) -> tuple[ClassChange, ...]:
-    """Return the classes that were measured both times.
+    """Return the classes that were measured both times, with a finite share.
 
     Args:
         before: `{class, num_samples, accuracy, is_forgotten}` of each class under the old version.
         after: The same under the new one.
     """
-    old = {row["class"]: row["accuracy"] for row in before if row["accuracy"] is not None}
+    old = {row["class"]: row["accuracy"] for row in before if _is_measured(row)}
     return tuple(
         ClassChange(
             str(row["class"]), row["num_samples"], row["is_forgotten"], old[row["class"]], row["accuracy"]
         )
         for row in after
-        if row["class"] in old and row["accuracy"] is not None
+        if row["class"] in old and _is_measured(row)
     )
+
+
+def _is_measured(row: Mapping[str, Any]) -> bool:
+    return row["accuracy"] is not None and math.isfinite(row["accuracy"])
 
 
 def _most_telling(measured: Sequence[ClassChange]) -> tuple[list[ClassChange], list[ClassChange]]:

@@ -34,7 +34,7 @@ def resurrection(audit: Mapping[str, Any]) -> Drawing | None:
     found = [(label, probes) for label, probes in found if probes]
     if not found:
         return None
-    shown = sorted(found, key=lambda one: -max(probe["candidate"][-1] for probe in one[1]))[:MOST_CLASSES]
+    shown = sorted(found, key=lambda one: -max(max(probe["candidate"]) for probe in one[1]))[:MOST_CLASSES]
     rest = len(found) - len(shown)
     more = f" {counted(rest, 'more class', 'more classes')} came back less." if rest else ""
     has_band = any(probe.get("reference") for _, probes in shown for probe in probes)
@@ -154,9 +154,9 @@ def _point(value: float) -> str:
 
 
 def _seen(label: str, probe: Probe) -> str:
-    low, high = _band(probe)
-    band = f"; models that never saw it: {percent(low[-1])} to {percent(high[-1])}" if low else ""
+    _, high = _band(probe)
+    band = f"; models that never saw it: up to {percent(max(high))}" if high else ""
     return (
-        f"Class {label}, {words.probe(probe['name'])[0].lower()}: {percent(probe['candidate'][-1])} at the "
-        f"end; only masked: {percent(probe['masked'][-1])}{band}."
+        f"Class {label}, {words.probe(probe['name'])[0].lower()}: up to {percent(max(probe['candidate']))} "
+        f"comes back; only masked: up to {percent(max(probe['masked']))}{band}."
     )
