@@ -127,12 +127,36 @@ def test_no_page_is_wider_than_a_phone(page: Page, dashboard_url: str, scene: Sc
     addresses += [
         f"/requests/{scene[name]}" for name in ("completed", "by_retraining", "needs_review", "failed")
     ]
+    addresses += [
+        f"/requests/{scene[name]}/report" for name in ("completed", "by_retraining", "needs_review")
+    ]
 
     for address in addresses:
         page.goto(f"{dashboard_url}{address}")
         excess = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert excess == 0, address
         assert page.locator("h1").count() == 1
+
+
+def test_drawings_stand_inside_their_page_and_their_text_can_be_read(
+    page: Page, dashboard_url: str, scene: Scene
+) -> None:
+    page.set_viewport_size(PHONE)
+    sign_in(page, dashboard_url)
+
+    for name, sheet in (("completed", ""), ("by_retraining", ""), ("completed", "/report")):
+        page.goto(f"{dashboard_url}/requests/{scene[name]}{sheet}")
+        expect(page.get_by_role("img", name="Accuracy of each class")).to_be_visible()
+        texts = page.locator("svg.drawing text").evaluate_all(
+            """(all) => all.map((one) => {
+                const { left, right } = one.getBoundingClientRect();
+                return { left, right, size: parseFloat(getComputedStyle(one).fontSize) };
+            })"""
+        )
+        assert len(texts) > 20
+        for text in texts:
+            assert text["left"] >= 0 and text["right"] <= PHONE["width"], text
+            assert text["size"] >= 12, text
 
 
 def test_everything_can_be_reached_and_seen_by_keyboard(page: Page, dashboard_url: str, scene: Scene) -> None:

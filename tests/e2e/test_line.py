@@ -37,6 +37,8 @@ def test_a_class_and_some_samples_are_forgotten_published_and_proven(
     assert by_class.audit is not None and by_class.audit["verdict"] == "pass"
     pulled = pull(client, "line", serving)
     assert pulled is not None and pulled.version.version == 3
+    assert (pulled.folder / "audit.json").read_bytes() == client.report(by_sample.id)
+    assert "default-src 'none'" in (pulled.folder / "audit.html").read_text()
     for old in (1, 2):
         with pytest.raises(LetheApiError) as gone, client.file("line", old, "model.safetensors"):
             pass

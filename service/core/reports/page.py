@@ -11,7 +11,6 @@ from service.core.ledger import canonical
 from service.core.ledger.claims import Guarantee
 from service.core.reports import checks, plots, style, words
 from service.core.reports.checks import CheckLine
-from service.core.reports.document import PUBLISHED
 from service.core.reports.drawing.svg import Drawing, element, escaped
 from service.core.reports.numbers import decimal, percent, seconds
 from service.core.reports.words import Label
@@ -96,7 +95,7 @@ def _asked(document: Mapping[str, Any]) -> str:
     asked = words.joined([words.asked(group) for group in document["asked"]]) or "not known"
     rows = [("Model", escaped(document["model"])), ("Asked to forget", escaped(asked))]
     rows.append(("From version", str(document["base_version"])))
-    if document["state"] == PUBLISHED:
+    if document["version"] is not None:
         rows.append(("To version", f"{document['version']}, {escaped(str(document['guarantee']))}"))
     return _facts(rows)
 
@@ -161,6 +160,12 @@ def _power(audit: Mapping[str, Any]) -> str:
     said = [_RESTS_ON[audit["claimed"]]] if audit.get("claimed") in _RESTS_ON else []
     groups = (audit.get("reference") or {}).get("groups") or ()
     said += [f"{words.asked_of(group)}: {words.reference(group)}" for group in groups]
+    said += [
+        words.attack(name, found)
+        for group in groups
+        for name, found in (group.get("attacks") or {}).items()
+        if found and found.get("value") is not None
+    ]
     if not groups and not audit.get("resurrection"):
         said.append(_NO_REFERENCE)
     undecided = [line for line in checks.lines(audit) if line.is_undecided]

@@ -37,6 +37,7 @@ METHOD: Mapping[str, str] = {
     "one_shot": "One-shot mnemonic code",
     "ssd": "Selective synaptic dampening",
     "retrain": "Exact retraining",
+    "output_mask": "Masked output",
     "sisa": "SISA, training in shards",
     "certified_removal": "Certified removal",
     "descent_to_delete": "Descent-to-delete",
@@ -60,7 +61,7 @@ CHECK: Mapping[str, tuple[str, Sense | None]] = {
     "neighbours": ("What is like the forgotten still works", Sense.AT_MOST),
     "no_op": ("The model has changed where it matters", Sense.AT_LEAST),
     "over_forgetting": ("The forgotten does not stand out", Sense.AT_LEAST),
-    "reference": ("It answers like models that never saw the samples", None),
+    "reference": ("It answers like models that never saw the samples", Sense.AT_LEAST),
     "relapse": ("The class does not come back by further training", Sense.AT_MOST),
     "relearning": ("The class is not relearned from a few samples", Sense.AT_MOST),
     "rescue": ("The class does not come back by one constant", Sense.AT_MOST),
@@ -102,15 +103,20 @@ SETS: Mapping[str, str] = {
 }
 """The sets of samples that histograms are made of, in the order they are shown."""
 
+ATTACK: Mapping[str, str] = {"u_lira": "The U-LiRA attack", "rmia": "The RMIA attack"}
+
 SERVES: Mapping[str, str] = {"class": "for classes", "samples": "for samples and persons"}
 """What a step of a run forgets, by its kind."""
 
 PROBE: Mapping[str, tuple[str, str]] = {
-    "rescue": ("A constant added to the output of the class", "constant added"),
-    "relearning": ("The last layer is shown a few of its samples again", "samples shown"),
-    "relapse": ("Training goes on without it", "epochs of training"),
+    "rescue": (
+        "A constant is added to the class's output",
+        "accuracy on the class, by kept samples it takes",
+    ),
+    "relearning": ("A last layer learns a few of its samples", "accuracy on the class, by samples learned"),
+    "relapse": ("Training goes on without it", "accuracy on the class, by epochs"),
 }
-"""What a probe of resurrection does, and what its points count."""
+"""What a probe of resurrection does, and what is on its axes; short, for a phone is narrow."""
 
 
 def method(name: str) -> str:
@@ -124,8 +130,8 @@ def check(name: str) -> tuple[str, Sense | None]:
 
 
 def probe(name: str) -> tuple[str, str]:
-    """Return what a probe does and what its points count."""
-    return PROBE.get(name, (headline(name), "step"))
+    """Return what a probe does and what is on its axes; nothing of the axes where that is not known."""
+    return PROBE.get(name, (headline(name), ""))
 
 
 def verdict(value: str) -> tuple[Label, str]:
@@ -155,6 +161,16 @@ def reference(group: Mapping[str, Any]) -> str:
     if group.get("power") is not None:
         said.append(f"A model that still knew them would be noticed in {group['power']:.0%} of cases.")
     return " ".join(said)
+
+
+def attack(name: str, found: Mapping[str, Any]) -> str:
+    """Say what a stronger attack found of one group; it decides nothing."""
+    old = f"; old model {decimal(found['base'])}" if found.get("base") is not None else ""
+    spread = ""
+    if found.get("low") is not None and found.get("high") is not None:
+        spread = f", 95% interval {decimal(found['low'])} to {decimal(found['high'])}"
+    what = readable(str(found.get("quantity") or "value"))
+    return f"{ATTACK.get(name, headline(name))}, shown only: {what} {decimal(found['value'])}{spread}{old}."
 
 
 def asked(group: Mapping[str, Any]) -> str:

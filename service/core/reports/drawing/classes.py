@@ -61,9 +61,8 @@ def classes(audit: Mapping[str, Any]) -> Drawing | None:
     rows = "".join(_row(each, LEGEND + ROW * place + ROW / 2, word) for place, each in enumerate(drawn))
     return Drawing(
         name="classes",
-        title="Accuracy of each class, before and after",
-        lead=f"On {_samples(measured)} held out from training. A forgotten class should fall to nothing, the "
-        f"others should stay.{_rest(rest)}",
+        title="Accuracy of each class",
+        lead=f"On {_samples(measured)} held out from training. {_wanted(measured)}{_rest(rest)}",
         description="; ".join(_seen(each, word) for each in drawn) + "." + _rest(rest),
         height=bottom + AXIS,
         markup=legend(
@@ -142,6 +141,12 @@ def _axis(y: float) -> str:
 
 def _samples(measured: Sequence[ClassChange]) -> str:
     return counted(sum(each.num_samples for each in measured), "sample")
+
+
+def _wanted(measured: Sequence[ClassChange]) -> str:
+    if any(each.is_forgotten for each in measured):
+        return "A forgotten class should fall to nothing, the others should stay."
+    return "Every class should stay where it was."
 
 
 def _rest(rest: Sequence[ClassChange]) -> str:

@@ -6,6 +6,7 @@ that only hides lies with the mask. A probe with one point is drawn as marks, on
 """
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,8 +18,10 @@ from service.core.reports.drawing.scale import SHARES, Scale, around
 from service.core.reports.drawing.svg import Drawing
 from service.core.reports.numbers import MINUS, counted, decimal, percent
 
+RESCUE = "rescue"
 MOST_CLASSES = 6
-MOST_TICKS = 6
+QUANTITY_CHARS = 52
+MOST_TICKS = 8
 HEADING, NAME, PLOT, AXIS, GAP = 30, 30, 104, 42, 18
 """Heights in pixels: a class's name, a probe's name, its plot, the axis below, what parts two probes."""
 START, END = 13.0, 97.0
@@ -74,8 +77,7 @@ def _panel(probe: Probe, y: float) -> str:
     points, low, high = probe["points"], *_band(probe)
     values = [*probe["candidate"], *probe["masked"], *low, *high]
     up = SHARES if all(0 <= value <= 1 for value in values) else around(values)
-    along = Scale(min(points), max(points), START, END) if len(points) > 1 else Scale(0.0, 1.0, START, END)
-    places = [along.at(point) if len(points) > 1 else (START + END) / 2 for point in points]
+    places = _places(len(points))
     top = y + NAME
     bottom = top + PLOT
 
@@ -93,8 +95,15 @@ def _panel(probe: Probe, y: float) -> str:
         + _area(places, heights(low), heights(high))
         + _curve(places, heights(probe["masked"]), "masked", is_diamond=True)
         + _curve(places, heights(probe["candidate"]), "after")
-        + _below(points, places, bottom, axis, str(probe.get("quantity") or "share"))
+        + _below(probe, places, bottom, axis)
     )
+
+
+def _places(number: int) -> list[float]:
+    """Return places at equal distances: points are often closer to each other at one end."""
+    if number == 1:
+        return [(START + END) / 2]
+    return [round(START + (END - START) * place / (number - 1), 2) for place in range(number)]
 
 
 def _band(probe: Probe) -> tuple[Sequence[float], Sequence[float]]:
@@ -130,12 +139,18 @@ def _curve(places: Sequence[float], heights: Sequence[float], kind: str, *, is_d
     return ways + "".join(marks)
 
 
-def _below(points: Sequence[float], places: Sequence[float], y: float, axis: str, quantity: str) -> str:
+def _below(probe: Probe, places: Sequence[float], y: float, axis: str) -> str:
+    points = probe["points"]
+    is_share = probe["name"] == RESCUE and all(0 <= point <= 1 for point in points)
     ticks = "".join(
-        svg.text(_point(points[i]), x=svg.across(places[i]), y=y + 18, class_="middle")
+        svg.text(
+            f"{points[i]:.0%}" if is_share else _point(points[i]),
+            x=svg.across(places[i]), y=y + 18, class_="middle",
+        )
         for i in _spread(len(points))
-    )
-    return ticks + svg.text(f"{quantity}, by {axis}", x="50%", y=y + 36, class_="middle")
+    )  # fmt: skip
+    said = axis or textwrap.shorten(str(probe.get("quantity") or "share"), QUANTITY_CHARS)
+    return ticks + svg.text(said, x="50%", y=y + 36, class_="middle")
 
 
 def _spread(number: int) -> list[int]:

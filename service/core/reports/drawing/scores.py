@@ -43,7 +43,7 @@ def scores(audit: Mapping[str, Any]) -> Drawing | None:
     )
     return Drawing(
         name="scores",
-        title="How sure the model is, before and after",
+        title="How sure the model is",
         lead="Right of zero the model holds the true class for more likely than not. What was forgotten "
         "should look like what was never seen; what is kept should stay.",
         description=" ".join(_seen(edges, *one) for one in sets),

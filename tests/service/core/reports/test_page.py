@@ -62,6 +62,7 @@ def test_power_of_the_reference_test_is_told() -> None:
     assert "11 training samples and 1 person with 7 training samples" in told
     assert "11 forgotten samples: Samples that nobody learned stray as far" in told
     assert "would be noticed in 97% of cases" in told
+    assert "U-LiRA attack, shown only: share of samples that look learned 0.36" in told
     assert "No models that never saw the data were at hand" not in told
 
 

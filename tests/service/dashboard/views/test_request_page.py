@@ -1,6 +1,7 @@
 """One request's page: its standing, its story, what was measured, and the evidence to take away."""
 
 import html
+import re
 
 from starlette.testclient import TestClient
 
@@ -110,6 +111,33 @@ def test_evidence_can_be_taken_away_and_checked(
     assert "attachment" in signed.headers["content-disposition"]
     assert "audited, not proven erased" in sheet.text
     assert "script-src" not in sheet.headers["content-security-policy"]
+
+
+def test_report_is_drawn_on_the_page_and_can_be_taken_away(visitor: TestClient, scene: Scene) -> None:
+    for name, plots in (
+        ("completed", ["scores", "classes", "resurrection"]),
+        ("by_retraining", ["scores", "reference", "classes"]),
+        ("needs_review", ["scores", "classes"]),
+    ):
+        address = f"/dashboard/requests/{scene[name]}"
+        page = visitor.get(address).text
+        sheet = visitor.get(f"{address}/report")
+        file = visitor.get(f"{address}/audit.json")
+
+        assert re.findall(r'<h2 id="plot-(\w+)">', page) == plots
+        assert f'href="{address}/report"' in page and f'href="{address}/audit.json"' in page
+        assert sheet.text.count("<figure>") == len(plots)
+        assert "script-src" not in sheet.headers["content-security-policy"]
+        assert "attachment" in file.headers["content-disposition"]
+        assert file.json()["statement"] in html.unescape(sheet.text)
+
+
+def test_request_without_an_audit_has_no_report(visitor: TestClient, scene: Scene) -> None:
+    address = f"/dashboard/requests/{scene['queued']}"
+
+    assert "/report" not in visitor.get(address).text
+    assert visitor.get(f"{address}/report").status_code == 404
+    assert visitor.get(f"{address}/audit.json").status_code == 404
 
 
 def test_title_lists_the_classes(visitor: TestClient, kernel: Kernel, digits: ReadyModel) -> None:
