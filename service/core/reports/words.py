@@ -53,8 +53,10 @@ METHOD: Mapping[str, str] = {
 """Names that `headline` would spell otherwise than people do; a method needs no entry."""
 
 CHECK: Mapping[str, tuple[str, Sense | None]] = {
+    "entropy_attack": ("Attack by entropy, as papers report it", None),
     "finite": ("Every weight and output is a number", Sense.AT_MOST),
     "forgetting": ("Forgotten classes are not recognised", Sense.AT_MOST),
+    "loss_attack": ("Attack by loss, as papers report it", Sense.AT_MOST),
     "masking": ("It is more than a mask over the output", Sense.AT_LEAST),
     "mean_drop": ("What is kept still works", Sense.AT_MOST),
     "membership": ("An attacker cannot tell what was forgotten", Sense.NEAR_HALF),
@@ -65,6 +67,7 @@ CHECK: Mapping[str, tuple[str, Sense | None]] = {
     "relapse": ("The class does not come back by further training", Sense.AT_MOST),
     "relearning": ("The class is not relearned from a few samples", Sense.AT_MOST),
     "rescue": ("The class does not come back by one constant", Sense.AT_MOST),
+    "svc_attack": ("Attack by confidence, as papers report it", None),
     "worst_class_drop": ("No kept class pays for it", Sense.AT_MOST),
 }
 

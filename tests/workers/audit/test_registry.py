@@ -11,13 +11,16 @@ def test_the_checks_of_the_suite_are_found():
     checks = registry.discover()
 
     assert [*checks] == [
+        "entropy_attack",
         "finite",
         "forgetting",
+        "loss_attack",
         "masking",
         "mean_drop",
         "membership",
         "no_op",
         "over_forgetting",
+        "svc_attack",
         "worst_class_drop",
     ]
 
@@ -26,6 +29,12 @@ def test_what_the_data_left_may_bring_about_spares_an_exact_claim():
     spared = {name for name, check in registry.discover().items() if check.gating is Gating.INEXACT_CLAIMS}
 
     assert spared == {"membership", "over_forgetting", "worst_class_drop"}
+
+
+def test_the_attacks_of_papers_are_shown_and_decide_nothing():
+    shown = {name for name, check in registry.discover().items() if check.gating is Gating.NO_CLAIM}
+
+    assert shown == {"entropy_attack", "loss_attack", "svc_attack"}
 
 
 def test_two_files_that_claim_one_name_are_refused(tmp_path, monkeypatch):
