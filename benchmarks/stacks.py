@@ -91,6 +91,7 @@ def train(
     seeds: Sequence[int],
     initial: Params | None = None,
     shape: Callable[[Params, Params], Params] | None = None,
+    show: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Params:
     """Return a stack trained by a recipe, one member a seed.
 
@@ -100,6 +101,7 @@ def train(
         seeds: of the initial values and the orders, in place of the recipe's.
         initial: a stack to start from; newly drawn if None.
         shape: (weights, gradients) -> the gradients to step along.
+        show: (images [models, b, 64], labels [models, b]) -> what each member sees in their place, as codes.
     """
     weights = {name: tensor.clone() for name, tensor in (initial or drawn(seeds)).items()}
     velocity = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
@@ -113,7 +115,8 @@ def train(
         for start in starts:
             rows = orders[:, start : start + recipe.batch_size]
             rate = recipe.learning_rate * (1 + np.cos(np.pi * step / num_steps)) / 2
-            steps = gradients(weights, data.images[rows], data.labels[rows])
+            images, labels = data.images[rows], data.labels[rows]
+            steps = gradients(weights, images if show is None else show(images, labels), labels)
             if shape is not None:
                 steps = shape(weights, steps)
             for name, gradient in steps.items():

@@ -1,4 +1,4 @@
-"""The competition's epsilon by brute force: every end of an interval tried, every error counted, in float64."""
+"""The competition's epsilon by brute force: every end of an interval tried, every error counted, float64."""
 
 import math
 from collections.abc import Iterable, Sequence

@@ -74,3 +74,9 @@ class UnknownMethodError(UnlearningError):
     """No method of this name was found."""
 
     code: ClassVar[str] = "unknown_method"
+
+
+class BrokenRecordError(UnlearningError):
+    """A file of qualification records cannot be read."""
+
+    code: ClassVar[str] = "broken_qualification_record"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from workers.unlearning.base import Json, Method
 from workers.unlearning.errors import MethodClashError, UnknownMethodError
 from workers.unlearning.parameters import schema
+from workers.unlearning.qualification import records_of
 
 METHODS_PACKAGE = "workers.unlearning.methods"
 
@@ -48,7 +49,11 @@ def find(methods: Mapping[str, Method], name: str) -> Method:
 
 
 def describe(method: Method) -> dict[str, Json]:
-    """Write the catalogue row of a method, JSON-able."""
+    """Write the catalogue row of a method, JSON-able.
+
+    Raises:
+        BrokenRecordError: its qualification records cannot be read.
+    """
     return {
         "name": method.name,
         "version": method.version,
@@ -58,6 +63,7 @@ def describe(method: Method) -> dict[str, Json]:
         "summary": method.summary,
         "caveats": [*method.caveats],
         "experimental": method.experimental,
+        "qualifications": [record.to_json() for record in records_of(method)],
         "parameters": schema(method.Parameters),
     }
 

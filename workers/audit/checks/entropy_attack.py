@@ -1,7 +1,7 @@
 """Entropy attack: how many forgotten samples a logistic regression on prediction entropy calls members.
 
 The number that "Fast machine unlearning without retraining through selective synaptic dampening" (Foster,
-Schoepf, Brintrup; AAAI 2024, section 4) and those after it report as MIA, in percent; lower is called better
+Schoepf, Brintrup; AAAI 2024) and those after it report as MIA, in percent; lower is called better
 there. Here the attacker learns from equally many retained and unseen samples, and the share is held against
 that of unseen samples of the same classes: zero is as conspicuous as one. A masked output passes it, and so
 does doing nothing about ordinary samples, so it decides nothing.

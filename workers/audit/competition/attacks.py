@@ -1,10 +1,10 @@
-"""The competition's attacks on one sample: a threshold, or an interval, parts unlearned from retrained models.
+"""The competition's attacks on one sample: a threshold or an interval parts unlearned from retrained models.
 
 Vocabulary. The *scores* of a sample are its log odds log p_y - log(1 - p_y) under each model. A *threshold*
 calls a model positive whose score lies above it; positive is the side with the larger median. An *interval*
-calls a model positive whose score lies inside; positive is then the *peaked* side, that with the smaller range
-w. As the competition has it, the interval is about as wide as the peaked scores and stands about where they
-stand: its right end within 2 of their largest, its width within 2 of w. An attack is a pair of *cuts*
+calls a model positive whose score lies inside; positive is then the *peaked* side, that with the smaller
+range w. As the competition has it, the interval is about as wide as the peaked scores and stands about where
+they stand: its right end within 2 of their largest, its width within 2 of w. An attack is a pair of *cuts*
 between scores.
 
 Departure. The competition tries ends on a grid of 100 to the unit. Here every attack of the family is tried
@@ -88,7 +88,7 @@ def intervals(first: Floats, second: Floats) -> Attacks:
 
 
 def _ranked(positive: Floats, negative: Floats) -> tuple[Floats, Counts, Counts]:
-    """Return the distinct scores, rising, and how many of each side lie at or below each cut, [distinct + 1]."""
+    """Return the distinct scores, rising, and how many of each side lie at or below each cut."""
     values, ranks = np.unique(np.concatenate([positive, negative]), return_inverse=True)
 
     def below(part: Counts) -> Counts:

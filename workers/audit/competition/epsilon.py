@@ -93,8 +93,8 @@ def _errors(attacks: Attacks, number: int, ours: Floats, theirs: Floats) -> tupl
 def _check(unlearned: Floats, retrained: Floats, num_least: int) -> None:
     if unlearned.shape != retrained.shape or unlearned.ndim != 2 or len(unlearned) < num_least:
         raise AuditError(
-            f"expected as many unlearned as retrained models, at least {num_least}, and the same samples, got "
-            f"{list(unlearned.shape)} and {list(retrained.shape)}: leave models out or train more"
+            f"expected as many unlearned as retrained models, at least {num_least}, and the same samples, "
+            f"got {list(unlearned.shape)} and {list(retrained.shape)}: leave models out or train more"
         )
     if not (np.isfinite(unlearned).all() and np.isfinite(retrained).all()):
         raise AuditError("expected finite scores, got NaN or infinity: cut log odds to a finite range")

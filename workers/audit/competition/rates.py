@@ -1,19 +1,20 @@
 """What an attack's error rates say of epsilon: the competition's estimate, and what is sure of it.
 
-An (epsilon, delta)-unlearner gives models that no attack can tell from retrained ones with
+No attack can tell the models of an (epsilon, delta)-unlearner from retrained ones with error rates FPR and
+FNR for which
 
     1 - delta - FPR > exp(epsilon) FNR     or     1 - delta - FNR > exp(epsilon) FPR
 
 (Triantafillou et al., "Are we making progress in unlearning? Findings from the first NeurIPS unlearning
-competition", 2024, section 3; the inequality is Kairouz, Oh and Viswanath's, ICML 2015, theorem 2.1). Turned
-around, an attack with these rates shows an epsilon:
+competition", 2024; the inequality is Kairouz, Oh and Viswanath's, ICML 2015). Turned around, an attack with
+these rates shows an epsilon:
 
     epsilon = max{ ln(1 - delta - FPR) - ln FNR,  ln(1 - delta - FNR) - ln FPR }
 
-The *estimate* puts counted rates there. By the competition's rules an attack without any error shows infinity,
-and one with exactly one rate of zero is discarded: it would show infinity for a single lucky model. The
-*bound* puts the upper ends of the rates' Clopper-Pearson intervals there (Jagielski, Ullman and Oprea,
-NeurIPS 2020, section 4), and is sure for an attack that was chosen on other models. There is no upper bound:
+The *estimate* puts counted rates there. By the competition's rules an attack without any error shows
+infinity, and one with exactly one rate of zero is discarded: it would show infinity for a single lucky model.
+The *bound* puts the upper ends of the rates' Clopper-Pearson intervals there (Jagielski, Ullman and Oprea,
+NeurIPS 2020), and is sure for an attack that was chosen on other models. There is no upper bound:
 what one attack does not show, another may.
 """
 
@@ -65,9 +66,7 @@ def bounds(num_positive: int, num_negative: int, tail: float = TAIL) -> Floats:
 
 def _counts(num_positive: int, num_negative: int) -> tuple[Floats, Floats]:
     if min(num_positive, num_negative) < 1:
-        raise AuditError(
-            f"expected models on both sides, got {num_positive} and {num_negative}: train some without the data"
-        )
+        raise AuditError(f"expected models on both sides, got {num_positive} and {num_negative}: train more")
     return np.arange(num_negative + 1.0)[:, None], np.arange(num_positive + 1.0)[None, :]
 
 

@@ -1,6 +1,6 @@
 """The competition's score: epsilons put into buckets, times what the models kept of their accuracy.
 
-Triantafillou et al. (2024), section 3: a sample in bucket n, n = 1 + floor(epsilon / 0.5), has H = 2 / 2^n
+Triantafillou et al. (2024): a sample in bucket n, n = 1 + floor(epsilon / 0.5), has H = 2 / 2^n
 points, 1 in the first bucket and half as many in each that follows; an epsilon of ceil(ln(N - 1)) or more,
 the most that N models a side can show by counting, has none. The *forgetting score* F is the mean of H over
 the forget set, and

@@ -11,11 +11,12 @@ from workers.engine.operations import heads, replaying
 from workers.engine.operations.informing import Informant
 from workers.engine.operations.target import At, Positions, positions_array, rows_of, training_rows_of
 from workers.engine.workbench import WEIGHTS, Workbench
+from workers.numerics import families
 from workers.numerics.batches import SampleSet
 from workers.numerics.head_state import HeadState
 from workers.numerics.params import Params
 from workers.preparation import prepared, training
-from workers.unlearning import parameters, registry, run
+from workers.unlearning import parameters, qualification, registry, run
 from workers.unlearning.base import ForgetProblem, Kind, Method, Need, Progress, UpdateLog
 
 
@@ -30,6 +31,7 @@ def unlearn(bench: Workbench, call: Unlearn, methods: Mapping[str, Method], at: 
     classes, gone = call.forgotten_classes, positions_array(call.forgotten_positions)
     log = bench.update_log(call.update_log)
     head = heads.read(bench, call.base)
+    family = families.family_of(bench.build())
     reports: list[StepReport] = []
     for step in call.steps:
         method = registry.find(methods, step.method)
@@ -54,7 +56,7 @@ def unlearn(bench: Workbench, call: Unlearn, methods: Mapping[str, Method], at: 
                 method_version=method.version,
                 parameters={**result.parameters},
                 guarantee=method.guarantee,
-                caveats=_caveats(method),
+                caveats=_caveats(method, family, step.kind),
                 seconds=time.perf_counter() - started_at,
                 diagnostics={**result.diagnostics},
             )
@@ -144,11 +146,11 @@ def _problem(
     )
 
 
-def _caveats(method: Method) -> tuple[str, ...]:
-    """Return what a reader of the certificate must know of the method."""
-    if method.experimental is None:
-        return method.caveats
-    return (f"Experimental: {method.experimental}", *method.caveats)
+def _caveats(method: Method, family: str, kind: str) -> tuple[str, ...]:
+    """Return what a reader of the certificate must know of the method, on such a model."""
+    experimental = [] if method.experimental is None else [f"Experimental: {method.experimental}"]
+    reservation = qualification.reservation(method, family, kind)
+    return (*experimental, *([reservation] if reservation else []), *method.caveats)
 
 
 def _weights(files: tuple[StoredFile, ...]) -> StoredFile:

@@ -37,9 +37,7 @@ def test_counting_shows_at_most_the_logarithm_of_the_models_less_one():
     assert table[np.isfinite(table)].max() == pytest.approx(math.log(511), abs=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("num_models", "most"), [(8, 0.53), (16, 1.35), (32, 2.10), (64, 2.82), (512, 4.93)]
-)
+@pytest.mark.parametrize(("num_models", "most"), [(8, 0.53), (16, 1.35), (32, 2.10), (64, 2.82), (512, 4.93)])
 def test_perfect_separation_certifies_no_more_than_the_models_allow(num_models, most):
     table = bounds(num_models, num_models)
 

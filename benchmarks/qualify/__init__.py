@@ -1,0 +1,1 @@
+"""Qualifies unlearning methods: many forgotten models against as many that never learned the data."""
