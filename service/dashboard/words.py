@@ -5,6 +5,7 @@ entry is shown under its own name, made readable. The words of an audit are thos
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from service.core.ledger.claims import Guarantee
 from service.core.reports.words import NUMBERS as NUMBERS
@@ -124,6 +125,12 @@ def guarantee(value: str | None) -> tuple[str, str]:
 def kinds(names: Sequence[str]) -> str:
     """Say what a method can forget: `classes, samples and persons`."""
     return joined([word for name in names for word in KIND.get(name, (name,))] or ["nothing"])
+
+
+def measured(record: Mapping[str, Any]) -> str:
+    """Say for what a method was measured against retraining, and whether it qualified."""
+    outcome = "qualified" if record["qualified"] else "did not qualify"
+    return f"{record['family']} models, {kinds([record['kind']])}: {outcome}"
 
 
 def target(kind: str, classes: Sequence[int], num_samples: int) -> str:

@@ -19,5 +19,6 @@ class MethodEntry(Base):
     version: Mapped[str] = mapped_column(String(20))
     guarantee: Mapped[str] = mapped_column(String(20))
     description: Mapped[dict[str, Any]]
-    """kinds, needs, summary, caveats, why it is experimental (or null), and the schema of the parameters."""
+    """kinds, needs, summary, caveats, why it is experimental (or null), what was measured of it against
+    retraining, and the schema of the parameters."""
     published_at: Mapped[datetime] = mapped_column(default=clock.now)

@@ -39,6 +39,8 @@ class MethodRow:
     summary: str
     caveats: tuple[str, ...]
     experimental: str | None
+    measured: tuple[str, ...]
+    """On which models and for which requests, and whether it qualified."""
     parameters: tuple[Parameter, ...]
 
 
@@ -82,6 +84,7 @@ def method_row(entry: MethodEntry) -> MethodRow:
         summary=described.get("summary", ""),
         caveats=tuple(described.get("caveats", ())),
         experimental=described.get("experimental"),
+        measured=tuple(words.measured(record) for record in described.get("qualifications", ())),
         parameters=_parameters(described.get("parameters") or {}),
     )
 

@@ -54,3 +54,15 @@ def test_check_that_cannot_refuse_the_claim_is_only_shown() -> None:
     assert words.outcome(is_passed=True, is_decided=True, is_gate=False).text == "shown only"
     assert words.outcome(is_passed=False, is_decided=True, is_gate=True).text == "failed"
     assert words.outcome(is_passed=False, is_decided=False, is_gate=True).text == "could not tell"
+
+
+def test_what_was_measured_of_a_method_is_told_with_its_outcome() -> None:
+    record = {"family": "perceptron", "kind": "class", "num_models": 64, "qualified": False}
+
+    assert words.measured(record) == "perceptron models, classes: did not qualify"
+
+
+def test_attacks_that_papers_report_are_titled_as_such() -> None:
+    shown = [words.check(name)[0] for name in ("entropy_attack", "loss_attack", "svc_attack")]
+
+    assert all(title.endswith("as papers report it") for title in shown)
