@@ -37,7 +37,7 @@ from workers.unlearning.base import ForgetProblem, Kind, Method, Need
 from workers.unlearning.errors import UnlearningError
 
 NUM_CLASSES = 10
-NOTHING = "nothing"
+NOTHING, RETRAINED = "nothing", "retrained"
 LEAST_SHARE, LEAST_RATIO = 0.5, 0.98
 NUM_TIMED = 3
 FEWEST_MODELS = 64
@@ -94,7 +94,7 @@ class Trial:
     """What came out.
 
     Attributes:
-        way: the method's name, or NOTHING.
+        way: the method's name, NOTHING or RETRAINED.
         forget_set: its name.
         num_samples: that the attacks look at.
         num_refused: models that the method would not forget from.
@@ -157,6 +157,11 @@ def timed_training(population: Population, without: Positions) -> float:
 def of_nothing(arena: Arena) -> Trial:
     """Return what the originals would get."""
     return _measured(arena, NOTHING, arena.originals, 0, 0.0)
+
+
+def of_retrained(arena: Arena, models: Sequence[Params]) -> Trial:
+    """Return what further retrained models get in the place of forgotten ones: they must meet the bar."""
+    return _measured(arena, RETRAINED, models, 0, 1.0)
 
 
 def of_method(arena: Arena, method: Method) -> Trial:
