@@ -129,8 +129,8 @@ def kinds(names: Sequence[str]) -> str:
 
 def measured(record: Mapping[str, Any]) -> str:
     """Say for what a method was measured against retraining, and whether it qualified."""
-    outcome = "qualified" if record["qualified"] else "did not qualify"
-    return f"{record['family']} models, {kinds([record['kind']])}: {outcome}"
+    word = "qualified" if record["qualified"] else "did not qualify"
+    return f"{record['family']} models, {kinds([record['kind']])}: {word}"
 
 
 def target(kind: str, classes: Sequence[int], num_samples: int) -> str:
