@@ -8,11 +8,10 @@ and a bell rung twice is a claim that finds nothing.
 import signal
 import threading
 import time
-from datetime import timedelta
 
 import psycopg
 
-from service.core import clock, errors, logging
+from service.core import errors, logging
 from service.core.db.engine import conninfo, open_engine
 from service.core.db.session import Sessions, open_sessions, transaction
 from service.core.ledger import repository as ledger
@@ -71,7 +70,7 @@ class Relay:
         with transaction(self._sessions) as session:
             lifecycle.release_held(session)
         with transaction(self._sessions) as session:
-            waiting = queue.to_ring(session, clock.now() - timedelta(seconds=RING_AGAIN_SECONDS))
+            waiting = queue.to_ring(session, RING_AGAIN_SECONDS)
         for job_id in waiting:
             if not self._bell.ring(str(job_id)):
                 break

@@ -1,7 +1,8 @@
 """The queries on jobs: enqueue, claim, heartbeat, fence, finish, give back, reap.
 
-A claim is a lease with an epoch. Whoever writes in a job's name first calls `fence`, in the same transaction:
-a worker whose lease went to another can waste its time, but can change nothing.
+A claim is a lease with an epoch. Leases and retries are timed by the database's clock alone: machines whose
+clocks differ agree on it. Whoever writes in a job's name first calls `fence`, in the same transaction: a
+worker whose lease went to another can waste its time, but can change nothing.
 """
 
 import uuid
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, or_, select, text, update
+from sqlalchemy import ColumnElement, DateTime, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
@@ -96,7 +97,7 @@ def claim(session: Session, job_id: uuid.UUID, owner: str, lease_seconds: float)
     model_id = session.scalar(select(Job.model_id).where(Job.id == job_id))
     if model_id is None:
         return None
-    now = clock.now()
+    now = _moment()
     first = (
         select(Job.id)
         .where(Job.model_id == model_id, Job.state == JobState.READY)
@@ -116,7 +117,7 @@ def claim(session: Session, job_id: uuid.UUID, owner: str, lease_seconds: float)
                     owner=owner,
                     attempts=Job.attempts + 1,
                     lease_epoch=Job.lease_epoch + 1,
-                    lease_until=now + timedelta(seconds=lease_seconds),
+                    lease_until=_moment(lease_seconds),
                 )
                 .returning(Job.id, Job.kind, Job.lease_epoch, Job.attempts)
             ).one_or_none()
@@ -134,10 +135,7 @@ def heartbeat(session: Session, lease: Lease, lease_seconds: float) -> None:
         errors.LeaseLost: It is not.
     """
     renewed = session.execute(
-        update(Job)
-        .where(*_ours(lease))
-        .values(lease_until=clock.now() + timedelta(seconds=lease_seconds))
-        .returning(Job.id)
+        update(Job).where(*_ours(lease)).values(lease_until=_moment(lease_seconds)).returning(Job.id)
     ).one_or_none()
     if renewed is None:
         raise _lost(lease)
@@ -189,7 +187,7 @@ def give_back(session: Session, lease: Lease, reason: str) -> None:
         lease,
         state=JobState.READY,
         lease_until=None,
-        not_before=clock.now() + timedelta(seconds=RETRY_SECONDS * 2 ** min(lease.attempts, 6)),
+        not_before=_moment(RETRY_SECONDS * 2 ** min(lease.attempts, 6)),
         rung_at=None,
         reason=reason[:500],
     )
@@ -199,7 +197,7 @@ def expired(session: Session, limit: int = 100) -> Sequence[Lease]:
     """Lock and return the running jobs whose lease ran out; jobs that another reaper holds are left to it."""
     rows = session.execute(
         select(Job.id, Job.model_id, Job.kind, Job.lease_epoch, Job.attempts)
-        .where(Job.state == JobState.RUNNING, Job.lease_until < clock.now())
+        .where(Job.state == JobState.RUNNING, Job.lease_until < _moment())
         .order_by(Job.lease_until)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -212,16 +210,16 @@ def take_away(session: Session, lease: Lease, reason: str) -> None:
     _end(session, lease, state=JobState.READY, lease_until=None, rung_at=None, reason=reason[:500])
 
 
-def to_ring(session: Session, quiet_since: datetime, limit: int = 200) -> Sequence[uuid.UUID]:
-    """Mark and return ready jobs of idle models that nobody has rung for since a moment."""
-    now = clock.now()
+def to_ring(session: Session, quiet_seconds: float, limit: int = 200) -> Sequence[uuid.UUID]:
+    """Mark and return ready jobs of idle models that nobody has rung for in the last seconds."""
+    now = _moment()
     running = aliased(Job)
     busy = select(running.id).where(running.model_id == Job.model_id, running.state == JobState.RUNNING)
     chosen = (
         select(Job.id)
         .where(
             Job.state == JobState.READY,
-            or_(Job.rung_at.is_(None), Job.rung_at < quiet_since),
+            or_(Job.rung_at.is_(None), Job.rung_at < _moment(-quiet_seconds)),
             or_(Job.not_before.is_(None), Job.not_before <= now),
             ~busy.exists(),
         )
@@ -234,6 +232,11 @@ def to_ring(session: Session, quiet_since: datetime, limit: int = 200) -> Sequen
             update(Job).where(Job.id.in_(chosen.scalar_subquery())).values(rung_at=now).returning(Job.id)
         )
     )
+
+
+def _moment(seconds_from_now: float = 0.0) -> ColumnElement[datetime]:
+    """Return a moment by the database's clock, as it reads the statement."""
+    return func.clock_timestamp(type_=DateTime(timezone=True)) + timedelta(seconds=seconds_from_now)
 
 
 def _ours(lease: Lease) -> tuple[ColumnElement[bool], ...]:

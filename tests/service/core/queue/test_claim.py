@@ -22,6 +22,25 @@ from tests.fixtures.registry import MakeReady, ReadyModel
 ROUNDS = 15
 
 
+class TestClocks:
+    @pytest.mark.parametrize("hours", [-1, 1])
+    def test_a_worker_whose_clock_is_wrong_holds_its_lease_no_longer_and_no_shorter(
+        self, sessions: Sessions, digits: ReadyModel, monkeypatch: pytest.MonkeyPatch, hours: int
+    ) -> None:
+        job_id = enqueue(sessions, digits)
+        true_now = clock.now
+        with monkeypatch.context() as wrong:
+            wrong.setattr(clock, "now", lambda: true_now() + timedelta(hours=hours))
+            lease = claimed(sessions, job_id)
+            with transaction(sessions) as session:
+                queue.heartbeat(session, lease, 30.0)
+
+        with transaction(sessions) as session:
+            assert queue.expired(session) == []
+            session.execute(update(Job).values(lease_until=Job.lease_until - timedelta(seconds=31)))
+            assert [each.job_id for each in queue.expired(session)] == [job_id]
+
+
 class TestOrder:
     def test_jobs_of_a_model_are_claimed_in_the_order_they_came(
         self, sessions: Sessions, digits: ReadyModel

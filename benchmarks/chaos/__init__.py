@@ -1,0 +1,1 @@
+"""A campaign of faults against a whole Lethe, and a checker that looks for what they broke."""
