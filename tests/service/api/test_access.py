@@ -30,6 +30,7 @@ SCOPES = {
     ("delete", "/v1/forget-requests/{request_id}"): Scope.REQUESTS_WRITE,
     ("post", "/v1/forget-requests/{request_id}/decision"): Scope.REQUESTS_WRITE,
     ("get", "/v1/forget-requests/{request_id}/certificate"): Scope.AUDIT_READ,
+    ("get", "/v1/forget-requests/{request_id}/report"): Scope.AUDIT_READ,
     ("get", "/v1/forget-requests/{request_id}/proof"): Scope.AUDIT_READ,
     ("get", "/v1/forget-requests/{request_id}/timeline"): Scope.AUDIT_READ,
     ("get", "/v1/methods"): Scope.MODELS_READ,
