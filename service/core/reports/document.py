@@ -9,6 +9,10 @@ The rung that decided comes first, then the others in the order they were tried.
 None where nothing was published. Only the fields listed here leave the house: a worker's report may come to
 hold more than the public may read. Nothing names a sample or a person, and all is told in counts.
 
+A histogram of few forgotten samples is withheld: whoever holds the weights and suspects somebody could see
+whether that person's score stands in it. Numbers that only the base model, the held-out samples or the bank
+can be used to check tell nobody as much.
+
 Law: equal facts give equal bytes, so the file of a version can be made again from the database.
 """
 
@@ -20,7 +24,11 @@ from service.core.ledger import canonical, claims
 from service.core.ledger.claims import Guarantee
 
 FORMAT = "lethe-audit-report-1"
+FEWEST_DRAWN = 20
+"""Forgotten samples whose histogram may be told; of fewer it is withheld."""
+
 PUBLISHED = "published"
+INTERIM = "interim"
 REFUSED = "refused"
 BROKEN = "broken"
 
@@ -30,6 +38,7 @@ AUDIT = (
     "reference", "resurrection", "seconds",
 )  # fmt: skip
 BOUNDS = ("epsilon", "delta")
+_INTERIM_ONLY = "It is an interim version: the requests stay open until an exact retraining closes them."
 
 
 @dataclass(frozen=True)
@@ -114,15 +123,31 @@ def _rung(number: int, rung: Mapping[str, Any]) -> dict[str, Any]:
         "steps": [{name: step[name] for name in STEP if name in step} for step in rung["steps"]],
         "failure": rung.get("code"),
         "methods": [step["method"] for step in rung["steps"]] or [*rung.get("methods", ())],
-        "audit": {name: audit[name] for name in AUDIT if name in audit} if audit else None,
+        "audit": _told(audit) if audit else None,
     }
+
+
+def _told(audit: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of an audit's report everybody may read."""
+    told = {name: audit[name] for name in AUDIT if name in audit}
+    if "histograms" in told:
+        told["histograms"] = {
+            name: _without_few(side) if isinstance(side, Mapping) else side
+            for name, side in (told["histograms"] or {}).items()
+        }
+    return told
+
+
+def _without_few(sets: Mapping[str, Sequence[int]]) -> dict[str, Sequence[int]]:
+    return {name: counts for name, counts in sets.items() if name != "forget" or sum(counts) >= FEWEST_DRAWN}
 
 
 def _statement(facts: Facts, rung: Mapping[str, Any]) -> str:
     """Return the first sentence: the claim of a published version, else that nothing was published."""
     if facts.version is not None and facts.guarantee is not None:
         method = _method(facts, rung, Guarantee(facts.guarantee))
-        return claims.statement(_Standing(facts.model, facts.version, method, _audit(rung)))
+        stated = claims.statement(_Standing(facts.model, facts.version, method, _audit(rung)))
+        return f"{stated} {_INTERIM_ONLY}" if facts.state == INTERIM else stated
     said = {
         "pass": "the audit of the last attempt passed",
         "fail": "the audit refused the last attempt",

@@ -41,13 +41,28 @@ def of_run(session: Session, run: Run) -> dict[str, Any] | None:
     return _composed(session, run, run.version, version.guarantee if version else None, run.state)
 
 
-def of_publication(session: Session, run: Run, guarantee: str) -> dict[str, Any] | None:
-    """Return the report of a run that is about to publish: what `of_run` returns once it has."""
-    return _composed(session, run, run.base_version + 1, guarantee, PUBLISHED)
+def of_publication(
+    session: Session, run: Run, guarantee: str, *, state: str = PUBLISHED, decisive: int | None = None
+) -> dict[str, Any] | None:
+    """Return the report of a run that is about to publish: what `of_run` returns once it has.
+
+    Args:
+        session: The transaction.
+        run: The run.
+        guarantee: What will be claimed of the new version.
+        state: The run's, once it has published.
+        decisive: Which of its rungs is published, counted from 0; the last that was audited, if None.
+    """
+    return _composed(session, run, run.base_version + 1, guarantee, state, decisive)
 
 
 def _composed(
-    session: Session, run: Run, version: int | None, guarantee: str | None, state: str
+    session: Session,
+    run: Run,
+    version: int | None,
+    guarantee: str | None,
+    state: str,
+    decisive: int | None = None,
 ) -> dict[str, Any] | None:
     return document.compose(
         Facts(
@@ -59,6 +74,7 @@ def _composed(
             seed=run.seed,
             asked=_asked(_served(session, run)),
             rungs=run.rungs,
+            decisive=decisive,
         )
     )
 

@@ -85,6 +85,20 @@ def test_stored_report_names_no_sample(context: Context, kernel: Kernel, digits:
         assert "digits/train" not in text and "person-" not in text and "positions" not in text
 
 
+def test_rung_that_is_named_comes_first(context: Context, kernel: Kernel, digits: ReadyModel) -> None:
+    kernel.ask_classes(digits, 1)
+    lease, assignment = kernel.begin(digits)
+    kernel.audit(lease, assignment, "inconclusive")
+    with transaction(context.sessions) as session:
+        runs.next_rung(session, lease, assignment.run_id)
+    kernel.audit(lease, assignment, "fail")
+
+    kept = reports.keep(context, assignment.run_id, "approximate", state="accepted", decisive=0)
+
+    told = context.store.read(digits.id.hex, kept[0].stored.sha256).decode()
+    assert '"state":"accepted"' in told and "Verdict of the audit: inconclusive." in told
+
+
 def test_run_that_was_not_audited_has_nothing_to_keep(
     context: Context, kernel: Kernel, digits: ReadyModel
 ) -> None:

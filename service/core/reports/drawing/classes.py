@@ -103,7 +103,8 @@ def _most_telling(measured: Sequence[ClassChange]) -> tuple[list[ClassChange], l
     kept = sorted((each for each in measured if not each.is_forgotten), key=lambda each: -each.moved)
     shown = gone[:MOST_FORGOTTEN] + kept
     shown = [*shown[:MOST], *gone[MOST_FORGOTTEN:]][:MOST]
-    return [each for each in measured if each in shown], [each for each in measured if each not in shown]
+    chosen = {*shown}
+    return [each for each in measured if each in chosen], [each for each in measured if each not in chosen]
 
 
 def _row(each: ClassChange, y: float, word: str) -> str:

@@ -16,6 +16,7 @@ from service.core.reports.numbers import MINUS, counted
 
 TICKS = (-10.0, -5.0, 0.0, 5.0, 10.0)
 NUM_TICKS = 4
+WITHHELD = " What was forgotten is not drawn: so few samples could be recognised by it."
 TEXT, PLOT, GAP, AXIS = 40, 84, 18, 44
 """Heights in pixels: a panel's two lines, its histograms, what parts it from the next, and the axis below."""
 
@@ -45,7 +46,7 @@ def scores(audit: Mapping[str, Any]) -> Drawing | None:
         name="scores",
         title="How sure the model is",
         lead="Right of zero the model holds the true class for more likely than not. What was forgotten "
-        "should look like what was never seen; what is kept should stay.",
+        f"should look like what was never seen; what is kept should stay.{'' if 'forget' in after else WITHHELD}",
         description=" ".join(_seen(edges, *one) for one in sets),
         height=height + AXIS,
         markup=legend([("outline", "before", "before"), ("solid", "after", "after")], (0, 26))

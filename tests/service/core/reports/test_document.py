@@ -43,6 +43,18 @@ def test_what_is_not_listed_does_not_leave_the_house() -> None:
         assert hidden not in text
 
 
+@pytest.mark.parametrize(("num_samples", "is_told"), [(1, False), (19, False), (20, True)])
+def test_histogram_of_few_forgotten_samples_is_withheld(num_samples: int, is_told: bool) -> None:
+    audit = audit_report([], "pass")
+    for side in ("before", "after"):
+        audit["histograms"][side]["forget"] = [num_samples, *[0] * 47]
+
+    told = report(audited("ssd", audit, "samples"))["rungs"][0]["audit"]["histograms"]
+
+    assert [("forget" in told[side]) for side in ("before", "after")] == [is_told, is_told]
+    assert "unseen" in told["before"] and "retain" in told["after"]
+
+
 def test_reason_without_a_candidate_is_told_by_its_code_alone() -> None:
     assert refused_report()["rungs"][1]["failure"] == "missing_need"
     assert '"text"' not in json.dumps(refused_report())
@@ -58,6 +70,12 @@ def test_reason_without_a_candidate_is_told_by_its_code_alone() -> None:
 )
 def test_statement_is_that_of_the_claims(guarantee: str, said: str) -> None:
     assert said in report(audited("m", audit_report([3], "pass")), guarantee=guarantee)["statement"]
+
+
+def test_interim_version_is_called_so() -> None:
+    said = report(audited("ssd", audit_report([3], "pass")), state="interim")["statement"]
+
+    assert said.endswith("the requests stay open until an exact retraining closes them.")
 
 
 def test_certified_statement_names_its_bounds() -> None:

@@ -66,6 +66,17 @@ def test_power_of_the_reference_test_is_told() -> None:
     assert "No models that never saw the data were at hand" not in told
 
 
+def test_page_says_that_few_samples_are_not_drawn() -> None:
+    audit = audit_report([], "pass")
+    for side in ("before", "after"):
+        audit["histograms"][side]["forget"] = [1, *[0] * 47]
+
+    told = page.to_html(report(audited("ssd", audit, "samples")))
+
+    assert "so few samples could be recognised by it" in told
+    assert "so few samples could be recognised" not in page.to_html(class_report())
+
+
 def test_without_references_the_page_says_how_little_it_can_tell() -> None:
     told = " ".join(Markup(page.to_html(report(audited("ssd", audit_report([], "inconclusive"))))).texts)
 
