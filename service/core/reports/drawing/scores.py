@@ -46,7 +46,8 @@ def scores(audit: Mapping[str, Any]) -> Drawing | None:
         name="scores",
         title="How sure the model is",
         lead="Right of zero the model holds the true class for more likely than not. What was forgotten "
-        f"should look like what was never seen; what is kept should stay.{'' if 'forget' in after else WITHHELD}",
+        "should look like what was never seen; what is kept should stay."
+        + ("" if "forget" in after else WITHHELD),
         description=" ".join(_seen(edges, *one) for one in sets),
         height=height + AXIS,
         markup=legend([("outline", "before", "before"), ("solid", "after", "after")], (0, 26))
