@@ -27,6 +27,11 @@ class Limits:
             perfect attack would be noticed.
         conspicuousness: how far below unseen samples of its class the forget set's mean log odds may surely
         be.
+        resurrection_level: how often the probes may refuse a model that never saw the class, all together.
+        resurrection_references: models that never saw a class, with fewer of which the probes do not judge.
+        resurrection_margin: log odds by which less of a class must come back than behind an output mask.
+        neighbour_drop: by how much more accuracy the forget set's neighbours may lose than other kept
+            samples, as a share.
     """
 
     forgotten_accuracy: float = 0.05
@@ -38,6 +43,10 @@ class Limits:
     membership_margin: float = 0.05
     membership_detectable: float = 1.0
     conspicuousness: float = 1.0
+    resurrection_level: float = 0.05
+    resurrection_references: float = 3.0
+    resurrection_margin: float = 0.7
+    neighbour_drop: float = 0.10
 
     @classmethod
     def of(cls, changed: Mapping[str, float]) -> "Limits":

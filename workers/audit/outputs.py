@@ -1,7 +1,7 @@
 """What the base and the new model say about every audited sample: one forward pass, shared by all checks."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from workers.audit.base import CLASS_KIND, SAMPLES_KIND, AuditInput
+from workers.audit.base import APPROXIMATE, CLASS_KIND, SAMPLES_KIND, AuditInput
 from workers.audit.errors import AuditError
 from workers.audit.limits import Limits
 from workers.audit.reference.bank import ReferenceBank
+from workers.audit.resurrection import probed
 from workers.audit.resurrection.references import Judged
 from workers.numerics.batches import SampleSet
 from workers.numerics.metrics import confidence, logits_of
@@ -175,7 +176,7 @@ def collect(given: AuditInput, progress: Progress) -> Outputs:
         pairs.append(Pair(base, _answers(model, given.params, samples, given.num_classes)))
         progress(done / len(sets))
     *forget, retain, unseen = pairs
-    return Outputs(
+    outputs = Outputs(
         num_classes=given.num_classes,
         groups=tuple(
             Group(g.kind, g.classes, pair, g.forget.positions)
@@ -194,6 +195,10 @@ def collect(given: AuditInput, progress: Progress) -> Outputs:
         unseen_positions=given.unseen.positions,
         bank=given.bank,
     )
+    is_finite = outputs.num_non_finite == 0 and outputs.weights.num_non_finite == 0
+    if given.guarantee != APPROXIMATE or not is_finite:
+        return outputs
+    return replace(outputs, resurrections=probed.judged(given))
 
 
 def _answers(model: nn.Module, params: Params, samples: SampleSet, num_classes: int) -> Answers:

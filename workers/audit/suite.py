@@ -8,6 +8,8 @@ from workers.audit import registry
 from workers.audit.base import AuditInput, CheckResult
 from workers.audit.limits import Limits
 from workers.audit.outputs import Progress, collect
+from workers.audit.resurrection import curves
+from workers.audit.resurrection.references import Judged
 from workers.audit.summary import BIN_EDGES, Summary, summarise
 from workers.audit.verdict import SUITE, Verdict, concerns, judge
 
@@ -27,6 +29,7 @@ class Report:
         before: the base model in numbers; None if the new model's outputs are not finite.
         after: the new model in numbers; None likewise.
         seconds: wall time of the audit.
+        resurrections: what the probes found of each forgotten class; empty unless the claim is approximate.
     """
 
     verdict: Verdict
@@ -37,6 +40,7 @@ class Report:
     before: Summary | None
     after: Summary | None
     seconds: float
+    resurrections: tuple[Judged, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as the API shows it; every number in it is finite."""
@@ -55,6 +59,7 @@ class Report:
                 "before": self.before and self.before.histograms,
                 "after": self.after and self.after.histograms,
             },
+            "resurrection": curves.to_json(self.resurrections),
             "seconds": self.seconds,
         }
 
@@ -98,4 +103,5 @@ def audit(given: AuditInput, progress: Progress | None = None) -> Report:
         before=summarise(outputs, is_new=False) if is_finite else None,
         after=summarise(outputs, is_new=True) if is_finite else None,
         seconds=time.perf_counter() - started_at,
+        resurrections=outputs.resurrections,
     )
