@@ -99,27 +99,59 @@ def add(
         key=_key(seed, label),
         progress=progress,
     )
+    placed = {name: tensor.to(device) for name, tensor in trained.params.items()}
+    return references.with_one(
+        found(
+            lambda: ensembles.combined(build, recipe.shards),
+            placed,
+            base,
+            source,
+            label=label,
+            excluded=gone,
+            seed=seed,
+        )
+    )
+
+
+def found(
+    build: Callable[[], nn.Module],
+    params: Params,
+    base: Params,
+    source: DatasetSource,
+    *,
+    label: int,
+    excluded: NDArray[np.int64],
+    seed: int,
+) -> ClassReference:
+    """Probe a model that never saw a class, and beside it the one that it is a reference for.
+
+    Args:
+        build: makes what is served.
+        params: of the model that never saw the class.
+        base: of the other.
+        source: the data.
+        label: the class.
+        excluded: manifest rows that neither learned from, beside those of the class.
+        seed: of what is drawn.
+
+    Raises:
+        DatasetRowError: a row cannot be read.
+    """
+    learned = training.remaining(source, "train", excluded)
     holdout = source.manifest.positions("holdout")
     evidence = gather(
         label,
         hidden=_untaught(learned),
-        of_class=of_class,
+        of_class=learned,
         retain=learned,
-        tuning=_without(source, holdout[0::2], gone),
-        unseen=_without(source, holdout[1::2], gone),
+        tuning=_without(source, holdout[0::2], excluded),
+        unseen=_without(source, holdout[1::2], excluded),
         seed=seed,
     )
-
-    def served() -> nn.Module:
-        return ensembles.combined(build, recipe.shards)
-
-    placed = {name: tensor.to(device) for name, tensor in trained.params.items()}
-    return references.with_one(
-        ClassReference(
-            label,
-            found=probe(served, placed, evidence, seed),
-            masked=probe(served, base, evidence, seed, is_masked=True),
-        )
+    return ClassReference(
+        label,
+        found=probe(build, params, evidence, seed),
+        masked=probe(build, base, evidence, seed, is_masked=True),
     )
 
 

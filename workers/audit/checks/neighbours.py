@@ -10,7 +10,7 @@ says how often.
 Rule: refused when the neighbours lost more accuracy than the others by more than `neighbour_drop`, and
 really: by a one-sided exact test (Fisher), fewer than 5 % of all draws would put as many of the lost answers
 among the neighbours, and by McNemar's as few of the changed answers would be won. A model retrained on them
-goes on knowing them, so nobody who kept the data has to lose them; but an exact claim has its proof elsewhere.
+goes on knowing them, so nobody who kept the data has to lose them; an exact claim has its proof elsewhere.
 
 Too few neighbours, no kept sample, or nothing near are no reason to wait: this is about harm to what stays,
 of which the accuracy checks measure the bulk. So the check then does not apply, and is never undecided.
@@ -66,7 +66,7 @@ CHECK = Neighbours()
 
 
 def _nearest(kept: Floats, forget: Floats, count: int) -> NDArray[np.bool_]:
-    """Return which kept samples [n, k] are the nearest to a forgotten one [m, k]; bool [n], `count` of them."""
+    """Return which kept samples [n, k] are the `count` nearest to a forgotten one [m, k]; bool [n]."""
     spread = kept.std(axis=0) + np.finfo(np.float32).tiny
     distances, _ = KDTree(forget / spread).query(kept / spread)
     is_near = np.zeros(len(kept), dtype=bool)

@@ -17,16 +17,21 @@ standard deviation s: the *limit* is the one-sided prediction limit of one more 
 
 t and z being the quantiles of Student's t with R - 1 degrees and of the normal at 1 - level, and b the
 binomial error of the log odds, below which no spread is believed. Above the limit the candidate is refused.
-The level is `resurrection_level` shared over the three probes, so all together they refuse at most one in
-twenty models that never saw the class (Bonferroni). A probe has *power* if the limit is below 0: it would
+The level is `resurrection_level`, parted over the probes by SHARES, so all together they refuse at most one
+in twenty models that never saw the class (Bonferroni). A probe has *power* if the limit is below 0: it would
 have refused a mask.
 
-- If any probe has power, those without that refused nothing are outranked: what they could not show, another
-  could, and did not. One probe with power is enough, since it would have refused a candidate that hides the
-  class as a mask does; the others still refuse what they see, such as a relapse.
-- If none has power, nothing is decided, with one exception. A candidate in which every probe, rescue and
-  relearning, finds odds above exp(-`resurrection_margin`) of the mask's is no better than a mask and refused,
-  unless three references or more say that a model without the class would be no better either.
+The *deepest* probe is relearning, and rescue where the network has no linear head to learn anew. It decides
+whether anything is decided. What the outputs can show lies in the features, so a candidate whose features are
+those of a model without the class has nothing to rescue; but a last layer drawn anew leaves nothing to rescue
+either, and every feature in place. So:
+
+- If the deepest probe has power, others without power that refused nothing are outranked: one that looks
+  deeper could have seen what they could not. All still refuse what they see, such as a relapse.
+- If it has none, it is undecided, whatever the others say, and so are the others without power.
+- With power nowhere, a candidate in which both rescue and relearning find odds above
+  exp(-`resurrection_margin`) of the mask's is no better than a mask and refused, unless enough references say
+  that a model without the class would be no better either.
 """
 
 import math
@@ -43,6 +48,9 @@ from workers.audit.resurrection.references import ClassReference, Judged, Resurr
 
 RESCUE, RELEARNING, RELAPSE = "rescue", "relearning", "relapse"
 PROBES = (RESCUE, RELEARNING, RELAPSE)
+SHARES = {RESCUE: 0.2, RELEARNING: 0.6, RELAPSE: 0.2}
+"""Of the level; the deepest probe has most of it. Rescue has that of relearning too where there is none."""
+
 FEWEST = 20
 """Samples of a class, below which a candidate is not called no better than a mask."""
 
@@ -118,8 +126,7 @@ def result(name: str, judged: Sequence[Judged], limits: Limits) -> CheckResult |
 
 def findings(judged: Judged, limits: Limits) -> dict[str, Finding]:
     """Return what each probe says of one class; without those that could not be made."""
-    level = limits.resurrection_level / len(PROBES)
-    found = {}
+    found: dict[str, Finding] = {}
     for name in PROBES:
         value, masked = _READ[name](judged.candidate), _READ[name](judged.masked)
         if value is None or masked is None:
@@ -131,6 +138,7 @@ def findings(judged: Judged, limits: Limits) -> dict[str, Finding]:
         )
         limit = None
         if len(distances) >= max(2, limits.resurrection_references):
+            level = limits.resurrection_level * _share(name, judged)
             limit = _prediction_limit(distances, zero, min(count, *_counts(judged.references)), level)
         found[name] = Finding(
             judged.label, value, masked, count, log_odds(value, count) - zero, distances, limit, zero
@@ -145,6 +153,8 @@ def _of_class(name: str, judged: Judged, limits: Limits) -> CheckResult | None:
         return None
     finding = found[name]
     any_has_power = any(each.has_power for each in found.values())
+    deepest = RELEARNING if RELEARNING in found else RESCUE
+    is_covered = name != deepest and deepest in found and found[deepest].has_power
     is_mask = not any_has_power and name != RELAPSE and _is_no_better_than_a_mask(found, limits)
     refuses = finding.exceeds or is_mask
     low, high = share_interval(round(finding.value * finding.num_samples), finding.num_samples)
@@ -157,8 +167,14 @@ def _of_class(name: str, judged: Judged, limits: Limits) -> CheckResult | None:
         passed=finding.has_power and not refuses,
         detail=_detail(finding, limits),
         is_decided=refuses or finding.has_power,
-        is_outranked=any_has_power and not finding.has_power and not refuses,
+        is_outranked=is_covered and not finding.has_power and not refuses,
     )
+
+
+def _share(name: str, judged: Judged) -> float:
+    """Return the part of the level that a probe has."""
+    is_alone = name == RESCUE and judged.candidate.relearning is None
+    return SHARES[name] + (SHARES[RELEARNING] if is_alone else 0.0)
 
 
 def _is_no_better_than_a_mask(found: dict[str, Finding], limits: Limits) -> bool:
