@@ -40,10 +40,9 @@ def missing(
         number: of references wanted.
         seed: of the order; the same for all workers of a model.
     """
-    living = sorted({*classes})
-    order = torch.randperm(len(living), generator=seeding.generator(seed, "class references")).tolist()
     done = {each.label for each in references.references}
-    left = [living[index] for index in order if living[index] not in done]
+    # By a number of each class's own: the order of the others stays as it was when one is forgotten.
+    left = sorted({*classes} - done, key=lambda label: seeding.derive(seed, "class references", label))
     return tuple(left[: max(0, number - len(references))])
 
 

@@ -21,6 +21,7 @@ from workers.preparation.training import train
 RECIPE = TrainingRecipe(epochs=15, batch_size=32, learning_rate=0.05)
 GOLD_SEED = 7
 CLASS = 3
+PROBES = {"rescue", "relearning", "relapse"}
 
 
 def build():
@@ -107,12 +108,18 @@ def over_forgotten(trained):
     return state_of(model)
 
 
-@pytest.mark.parametrize("claim", ["approximate", "exact"])
-def test_a_model_retrained_without_a_class_passes(trained, claim):
-    report = trained.ask_class(trained.without_class, guarantee=claim)
+def test_a_model_retrained_without_a_class_passes(trained):
+    report = trained.ask_class(trained.without_class, guarantee="exact")
 
-    assert (report.verdict.outcome, report.verdict.guarantee) == ("pass", claim)
+    assert (report.verdict.outcome, report.verdict.guarantee) == ("pass", "exact")
     assert failed(report) == set()
+
+
+def test_without_references_an_approximate_claim_about_a_class_stays_open(trained):
+    report = trained.ask_class(trained.without_class)
+
+    assert (report.verdict.outcome, report.verdict.guarantee) == ("inconclusive", "approximate")
+    assert failed(report) == PROBES
 
 
 @pytest.mark.parametrize("claim", ["approximate", "exact"])
@@ -139,7 +146,7 @@ def test_a_mask_is_refused_and_called_suppressed(trained, claim):
     report = trained.ask_class(masked(trained.params), guarantee=claim)
 
     assert (report.verdict.outcome, report.verdict.guarantee) == ("fail", "suppressed")
-    assert failed(report) == {"masking"}
+    assert failed(report) - PROBES == {"masking"}
 
 
 def test_a_collapsed_head_is_refused_for_its_utility(trained):
@@ -214,7 +221,7 @@ def test_what_is_reported_is_what_the_models_do(trained):
 
 
 def test_a_policy_may_be_stricter(trained):
-    report = trained.ask_class(trained.without_class, limits={"movement": 100.0})
+    report = trained.ask_people(trained.without_people, limits={"movement": 100.0})
 
     assert failed(report) == {"no_op"}
     assert report.to_json()["limits"]["movement"] == 100.0

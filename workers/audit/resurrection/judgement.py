@@ -73,6 +73,7 @@ class Finding:
         distance: of the candidate.
         distances: of the references.
         limit: of the distance; None where there are too few references.
+        zero: log odds that the distance is counted from.
     """
 
     label: int
@@ -100,8 +101,10 @@ class Finding:
         return self.limit is not None and self.distance > self.limit
 
     def share(self, distance: float) -> float:
-        """Return the share that lies at this distance."""
-        return float(1 / (1 + math.exp(-(self.zero + distance))))
+        """Return the share that lies at this distance, the inverse of `log_odds`."""
+        count = max(self.num_samples, 1)
+        part = 1 / (1 + math.exp(-(self.zero + distance)))
+        return min(1.0, max(0.0, ((count + 1) * part - 0.5) / count))
 
 
 def log_odds(share: float, num_samples: int) -> float:
