@@ -53,14 +53,15 @@ def relapse(
     trained = [each for each in network.parameters() if each.requires_grad]
     optimiser = torch.optim.SGD(trained, lr=LEARNING_RATE, momentum=MOMENTUM)
     found = [_recall(network, of_class, evidence)]
-    for epoch in range(NUM_EPOCHS):
-        order = seeding.generator(seed, "relapse", epoch)
-        for images, labels in evidence.kept.batches(BATCH_SIZE, order):
-            logits = network(calling.like(images, dict(network.named_parameters())))
-            optimiser.zero_grad()
-            torch.autograd.backward(nn.functional.cross_entropy(logits, labels.to(logits.device)))
-            optimiser.step()
-        found.append(_recall(network, of_class, evidence))
+    with seeding.isolated(calling.device_of(params), seed, "relapse"):
+        for epoch in range(NUM_EPOCHS):
+            order = seeding.generator(seed, "relapse", epoch)
+            for images, labels in evidence.kept.batches(BATCH_SIZE, order):
+                logits = network(calling.like(images, dict(network.named_parameters())))
+                optimiser.zero_grad()
+                torch.autograd.backward(nn.functional.cross_entropy(logits, labels.to(logits.device)))
+                optimiser.step()
+            found.append(_recall(network, of_class, evidence))
     return tuple(found)
 
 

@@ -1,7 +1,7 @@
 """The probes in the suite, on real small networks: each refuses what only it can see, and references count.
 
-A short version of `benchmarks.audit_classes`. It fails if the check of a probe is turned off, if references are
-not looked at, or if a model that never saw the class is refused.
+A short version of `benchmarks.audit_classes`. It fails if the check of a probe is turned off, if references
+are not looked at, or if a model that never saw the class is refused.
 """
 
 import dataclasses
