@@ -124,7 +124,7 @@ class Bench:
         methods = registry.discover()
         yield "gold", lambda: self.cache.model(self.seed + GOLD, without=(label,))[0]
         yield "original", lambda: self.base
-        yield "no_op", lambda: _jittered(self.base, self.seed)
+        yield "no_op", lambda: jittered(self.base, self.seed)
         yield "output_mask", lambda: peers.mask(self.setting, self.base, (label,))
         yield "head_reset", lambda: run.forget(methods["eu_k"], problem, EuKParameters(num_layers=1)).params
         for name in METHODS:
@@ -227,25 +227,33 @@ def _cell(rows: Sequence[Row], name: str) -> str:
 
 
 def print_figures(rows: Sequence[Row]) -> bool:
-    """Print one line a figure; return whether a goal was missed."""
+    """Print one line a figure; return whether a goal was missed.
+
+    With few references a request stays open, so pretenders need not be refused then; they must never pass.
+    """
     is_missed = False
     for number in NUM_REFERENCES:
+        is_most = number == NUM_REFERENCES[-1]
         for way in dict.fromkeys(row.way for row in rows):
-            own = [row for row in rows if row.way == way]
-            refused = sum(row.verdicts[number] == "fail" for row in own)
-            low, high = share_interval(refused, len(own))
-            goal = "none"
-            if way in PRETENDERS or way == "gold":
-                goal = "<= 0.05" if way == "gold" else ">= 0.95"
-                is_missed |= refused / len(own) > 0.05 if way == "gold" else refused / len(own) < 0.95
-            print(
-                f"figure class_audit_{way}_refused_{number}_references value={refused / len(own):.4f} "
-                f"low={low:.4f} high={high:.4f} unit=share goal={goal}"
-            )
+            verdicts = [row.verdicts[number] for row in rows if row.way == way]
+            goals = {"fail": "none", "pass": "none"}
+            if way == "gold":
+                goals["fail"] = "<= 0.05"
+            elif way in PRETENDERS:
+                goals = {"fail": ">= 0.95" if is_most else "none", "pass": "<= 0.05"}
+            for outcome, goal in goals.items():
+                count = verdicts.count(outcome)
+                share, (low, high) = count / len(verdicts), share_interval(count, len(verdicts))
+                is_missed |= (goal == "<= 0.05" and share > 0.05) or (goal == ">= 0.95" and share < 0.95)
+                name = "refused" if outcome == "fail" else "passed"
+                print(
+                    f"figure class_audit_{way}_{name}_{number}_references value={share:.4f} low={low:.4f} "
+                    f"high={high:.4f} unit=share goal={goal}"
+                )
     return is_missed
 
 
-def _jittered(params: Params, seed: int) -> Params:
+def jittered(params: Params, seed: int) -> Params:
     """Return the weights with rounding errors: nothing that anyone would notice."""
     generator = seeding.generator(seed, "no-op")
     return {
@@ -259,14 +267,14 @@ def _jittered(params: Params, seed: int) -> Params:
 def main() -> None:
     """Measure, print a table a network and one line a figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="one seed, two classes")
+    parser.add_argument("--small", action="store_true", help="one seed, one class")
     parser.add_argument("--strict", action="store_true", help="exit 1 if a goal is missed")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--cache", type=Path, default=Path("build/audit-classes"), help="for trained weights")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     started_at = time.perf_counter()
-    labels = (3, 8) if asked.small else range(NUM_CLASSES)
+    labels = (3,) if asked.small else range(NUM_CLASSES)
     found: list[Row] = []
     for bench in benches(asked.cache, range(1 if asked.small else asked.seeds)):
         found += bench.rows(labels, NUM_REFERENCES[-1])
