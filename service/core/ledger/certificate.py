@@ -12,6 +12,9 @@ The subject is the new version's files; the predicate says what was done and mea
                              "passed", "detail"}]},
                    "received_at": TIME, "completed_at": TIME, "statement": "..."}}
 
+Where a person accepted the version in the audit's place, the predicate has one field more,
+`"acceptance": {"by", "reason", "at"}`.
+
 The predicate type is a name, not a link that is fetched. The wording of "statement" is `claims`' to choose.
 Laws, for a sound claim c whose parameters are JSON values: `parse(build(c)) == c` and
 `verify(sign(c, signer), signer.verifier) == c`. A signed payload is accepted only if rebuilding it from what
@@ -37,6 +40,7 @@ def build(claim: claims.Claim) -> dict[str, object]:
     """
     claims.require_sound(claim)
     method = claim.method
+    accepted = {} if claim.acceptance is None else {"acceptance": asdict(claim.acceptance)}
     return {
         "_type": STATEMENT_TYPE,
         "predicateType": PREDICATE_TYPE,
@@ -59,6 +63,7 @@ def build(claim: claims.Claim) -> dict[str, object]:
             "received_at": canonical.time_text(claim.received_at),
             "completed_at": canonical.time_text(claim.completed_at),
             "statement": claim.statement,
+            **accepted,
         },
     }
 
@@ -145,7 +150,12 @@ def _read_claim(predicate: "_Reader", subject: list["_Reader"]) -> claims.Claim:
         files=tuple(
             claims.File(file.get("name", str), file.reader("digest").get("sha256", str)) for file in subject
         ),
+        acceptance=_read_acceptance(predicate.reader("acceptance")) if predicate.has("acceptance") else None,
     )
+
+
+def _read_acceptance(accepted: "_Reader") -> claims.Acceptance:
+    return claims.Acceptance(*(accepted.get(name, str) for name in ("by", "reason", "at")))
 
 
 def _read_check(check: "_Reader") -> claims.Check:
@@ -176,6 +186,9 @@ class _Reader:
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise errors.MalformedCertificate(f"expected {name} to be {kind.__name__}")
         return value
+
+    def has(self, name: str) -> bool:
+        return name in self._fields
 
     def number(self, name: str) -> float | None:
         value = self._fields.get(name)

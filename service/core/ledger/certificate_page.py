@@ -88,7 +88,7 @@ def to_html(claim: claims.Claim) -> str:
             ]
         ),
         method=_method(claim.method),
-        audit=_audit(claim.audit),
+        audit=_audit(claim.audit) + _acceptance(claim.acceptance),
         files=_facts((escape(file.name), _code(file.sha256)) for file in claim.files),
     )
 
@@ -112,6 +112,17 @@ def _audit(audit: claims.Audit) -> str:
     head = "<tr><th>Check</th><th>Value</th><th>Interval</th><th>Limit</th><th>Result</th></tr>"
     rows = "\n".join(_check(check) for check in audit.checks)
     return f'{summary}\n<div class="wide"><table>\n{head}\n{rows}\n</table></div>'
+
+
+def _acceptance(accepted: claims.Acceptance | None) -> str:
+    if accepted is None:
+        return ""
+    rows = [
+        ("Accepted by", _code(accepted.by)),
+        ("Reason", escape(accepted.reason)),
+        ("At", escape(accepted.at)),
+    ]
+    return f"\n<h2>Accepted by a person</h2>\n{_facts(rows)}"
 
 
 def _check(check: claims.Check) -> str:

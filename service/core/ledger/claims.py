@@ -16,6 +16,7 @@ from service.core.ledger import canonical, errors
 
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 _BOUNDS = ("epsilon", "delta")
+PASSED = "pass"
 
 
 class Guarantee(StrEnum):
@@ -82,6 +83,21 @@ class Audit:
     checks: tuple[Check, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Who took a version that its audit did not pass, or that only masks an output, upon themselves.
+
+    Attributes:
+        by: The principal's id, not a name.
+        reason: Their reason code.
+        at: When, as RFC 3339 text.
+    """
+
+    by: str
+    reason: str
+    at: str
+
+
 class Standing(Protocol):
     """As much of a claim as its one sentence is made of; a report of the audit states the same."""
 
@@ -101,6 +117,10 @@ class Standing(Protocol):
     def audit(self) -> Audit:
         """What the audit decided."""
 
+    @property
+    def acceptance(self) -> Acceptance | None:
+        """Who took it upon themselves; None where the audit passed it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -109,6 +129,7 @@ class Claim:
     Attributes:
         request: The request's pseudonym, 64 hex digits.
         files: The new version's files, at least one.
+        acceptance: Who accepted the version in the audit's place; None where the audit or the policy did.
     """
 
     request: str
@@ -121,6 +142,7 @@ class Claim:
     received_at: datetime
     completed_at: datetime
     files: tuple[File, ...]
+    acceptance: Acceptance | None = None
 
     @property
     def statement(self) -> str:
@@ -130,7 +152,7 @@ class Claim:
 
 def statement(claim: Standing) -> str:
     """Return the sentence that a guarantee allows, as strong as it and no stronger."""
-    return _WORDING[claim.method.guarantee](claim)
+    return _WORDING[claim.method.guarantee](claim) + _accepted(claim)
 
 
 def _exact(claim: Standing) -> str:
@@ -159,20 +181,31 @@ def _suppressed(claim: Standing) -> str:
     )
 
 
+def _accepted(claim: Standing) -> str:
+    """What a reader must know where a person decided; nothing where none did."""
+    if claim.acceptance is None:
+        return ""
+    by, reason = claim.acceptance.by, claim.acceptance.reason
+    if claim.audit.verdict == PASSED:
+        return f" Accepted by a person ({by}, {reason}) although it only masks an output."
+    return f" Accepted by a person ({by}, {reason}) although the audit said {claim.audit.verdict}."
+
+
 _WORDING: Mapping[Guarantee, Callable[[Standing], str]] = {
     Guarantee.EXACT: _exact,
     Guarantee.CERTIFIED: _certified,
     Guarantee.APPROXIMATE: _approximate,
     Guarantee.SUPPRESSED: _suppressed,
 }
+_ACCEPTABLE = frozenset({Guarantee.APPROXIMATE, Guarantee.SUPPRESSED})
 
 
 def require_sound(claim: Claim) -> None:
     """Refuse a claim that its fields do not support.
 
     Raises:
-        CertificateRefused: The request is not a pseudonym, a digest is not SHA-256, there are no files, or
-            a certified method names no epsilon and delta.
+        CertificateRefused: The request is not a pseudonym, a digest is not SHA-256, there are no files, a
+            certified method names no epsilon and delta, or what a person accepted claims more than it may.
     """
     if not _HEX_DIGEST.fullmatch(claim.request):
         raise errors.CertificateRefused("expected the request's pseudonym, 64 hex digits")
@@ -181,6 +214,8 @@ def require_sound(claim: Claim) -> None:
     bounds = [claim.method.parameters.get(name) for name in _BOUNDS]
     if claim.method.guarantee is Guarantee.CERTIFIED and not all(_is_number(bound) for bound in bounds):
         raise errors.CertificateRefused("expected a certified method to name its epsilon and delta")
+    if claim.acceptance is not None and claim.method.guarantee not in _ACCEPTABLE:
+        raise errors.CertificateRefused("expected what a person accepted to claim no more than approximate")
 
 
 def _is_number(value: object) -> bool:

@@ -1,7 +1,7 @@
 """The queries on lineage: ingest a manifest, find samples by pseudonym, bury what was forgotten."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import psycopg
 from sqlalchemy import (
@@ -110,6 +110,19 @@ def class_counts(session: Session, dataset_id: uuid.UUID) -> dict[int, int]:
         .order_by(Sample.label)
     )
     return {label: count for label, count in rows}
+
+
+def training_positions(session: Session, dataset_id: uuid.UUID, labels: Collection[int]) -> list[int]:
+    """Return the positions of the training samples of some classes, ascending."""
+    if not labels:
+        return []
+    return list(
+        session.scalars(
+            select(Sample.position)
+            .where(Sample.dataset_id == dataset_id, Sample.split == Split.TRAIN, Sample.label.in_(labels))
+            .order_by(Sample.position)
+        )
+    )
 
 
 def forgotten_positions(session: Session, model_id: uuid.UUID) -> list[int]:

@@ -18,6 +18,10 @@ class JobKind(StrEnum):
     """Make a freshly uploaded model ready to forget, then publish version 1."""
     UNLEARN = "unlearn"
     """Take every request that waits for the model, forget, audit, publish."""
+    EXACT = "exact"
+    """Retrain without what interim versions have forgotten, for all requests at once; may be due later."""
+    ACCEPT = "accept"
+    """Publish what a person accepted although its audit refused it; goes before every other job."""
     PURGE = "purge"
     """Delete the files of withdrawn versions and leave receipts."""
     REFRESH = "refresh"
@@ -66,7 +70,7 @@ class Job(Base):
     lease_until: Mapped[datetime | None]
     owner: Mapped[str | None] = mapped_column(String(200))
     not_before: Mapped[datetime | None]
-    """A retry waits until then."""
+    """A retry, or an exact retraining that is put off, waits until then."""
     reason: Mapped[str | None] = mapped_column(String(500))
     """Why the last attempt failed."""
     created_at: Mapped[datetime] = mapped_column(default=clock.now)

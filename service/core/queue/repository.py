@@ -21,8 +21,9 @@ from service.core.queue import doorbell
 from service.core.queue.models import Job, JobKind, JobState
 
 RETRY_SECONDS = 1.0
-TURN = (Job.kind == JobKind.REFRESH, Job.position)
-"""Whose turn it is among a model's jobs: as they came, but nobody waits for a refresh."""
+TURN = (Job.kind == JobKind.REFRESH, Job.kind != JobKind.ACCEPT, Job.position)
+"""Whose turn it is among a model's jobs: as they came, but nobody waits for a refresh, and what a person
+accepted is published before a run moves the version that it is to follow."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,19 @@ class Lease:
     attempts: int
 
 
-def enqueue(session: Session, model_id: uuid.UUID, kind: JobKind) -> uuid.UUID:
+def enqueue(
+    session: Session, model_id: uuid.UUID, kind: JobKind, *, not_before: datetime | None = None
+) -> uuid.UUID:
     """Make sure an untouched job of this kind waits for the model, and ring at commit.
 
     The untouched job is locked against being claimed until this transaction ends, so that whoever claims it
-    sees what this transaction writes.
+    sees what this transaction writes. A job that is put off is brought forward by whoever wants it sooner.
+
+    Args:
+        session: The transaction.
+        model_id: The model.
+        kind: What is to be done.
+        not_before: When it is due; None for at once.
 
     Returns:
         The job that will do the work.
@@ -57,13 +66,24 @@ def enqueue(session: Session, model_id: uuid.UUID, kind: JobKind) -> uuid.UUID:
     while True:
         job_id = session.scalar(
             insert(Job)
-            .values(id=new_id(), model_id=model_id, kind=kind, state=JobState.READY, created_at=clock.now())
+            .values(
+                id=new_id(),
+                model_id=model_id,
+                kind=kind,
+                state=JobState.READY,
+                not_before=not_before,
+                created_at=clock.now(),
+            )
             .on_conflict_do_nothing(
                 index_elements=["model_id", "kind"], index_where=text("state = 'ready' AND attempts = 0")
             )
             .returning(Job.id)
-        ) or session.scalar(select(Job.id).where(*untouched).with_for_update(read=True))
+        ) or session.scalar(
+            # Shared, so that many can join at once; but not where the row may be brought forward.
+            select(Job.id).where(*untouched).with_for_update(read=kind != JobKind.EXACT)
+        )
         if job_id is not None:
+            _bring_forward(session, job_id, not_before)
             ring(session, job_id)
             return job_id
 
@@ -83,7 +103,7 @@ def claim(session: Session, job_id: uuid.UUID, owner: str, lease_seconds: float)
     """Claim the first ready job of a model, in the order they came, a refresh last.
 
     A retry that is not due yet holds its place: later jobs of the model wait behind it, so that order is kept
-    and attempts are counted where they belong.
+    and attempts are counted where they belong. An exact retraining that is put off for days holds none.
 
     Args:
         session: A transaction of its own, committed by the caller at once.
@@ -97,16 +117,15 @@ def claim(session: Session, job_id: uuid.UUID, owner: str, lease_seconds: float)
     model_id = session.scalar(select(Job.model_id).where(Job.id == job_id))
     if model_id is None:
         return None
-    now = _moment()
+    is_due = or_(Job.not_before.is_(None), Job.not_before <= _moment())
     first = (
         select(Job.id)
-        .where(Job.model_id == model_id, Job.state == JobState.READY)
+        .where(Job.model_id == model_id, Job.state == JobState.READY, or_(Job.kind != JobKind.EXACT, is_due))
         .order_by(*TURN)
         .limit(1)
         .with_for_update()
         .scalar_subquery()
     )
-    is_due = or_(Job.not_before.is_(None), Job.not_before <= now)
     try:
         with session.begin_nested():
             row = session.execute(
@@ -237,6 +256,12 @@ def to_ring(session: Session, quiet_seconds: float, limit: int = 200) -> Sequenc
 def _moment(seconds_from_now: float = 0.0) -> ColumnElement[datetime]:
     """Return a moment by the database's clock, as it reads the statement."""
     return func.clock_timestamp(type_=DateTime(timezone=True)) + timedelta(seconds=seconds_from_now)
+
+
+def _bring_forward(session: Session, job_id: uuid.UUID, not_before: datetime | None) -> None:
+    """Let a waiting job be due when this caller wants it, if that is sooner."""
+    is_later = Job.not_before.is_not(None) if not_before is None else Job.not_before > not_before
+    session.execute(update(Job).where(Job.id == job_id, is_later).values(not_before=not_before))
 
 
 def _ours(lease: Lease) -> tuple[ColumnElement[bool], ...]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.core import clock
@@ -85,6 +85,28 @@ class Version(Base):
     published_at: Mapped[datetime] = mapped_column(default=clock.now)
     withdrawn_at: Mapped[datetime | None]
     purged_at: Mapped[datetime | None]
+
+
+class Candidate(Base):
+    """What a run made and its audit did not pass, kept for as long as a person may still accept it.
+
+    It goes as soon as another version is published on its base, or a person decides otherwise.
+    """
+
+    __tablename__ = "candidates"
+    __table_args__ = (Index("ix_candidates_model_id", "model_id"),)
+
+    run_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    model_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("models.id"))
+    base_number: Mapped[int]
+    """Version that it was made from, and that it may follow."""
+    guarantee: Mapped[str] = mapped_column(String(20))
+    """What may be claimed of it: never above `approximate`."""
+    verdict: Mapped[str] = mapped_column(String(20))
+    is_retrained: Mapped[bool]
+    files: Mapped[list[dict[str, Any]]]
+    """`name`, `sha256`, `size`, `is_public` of each: the weights, and what only its method can use."""
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 
 class VersionFile(Base):

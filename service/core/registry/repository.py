@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.core import errors
-from service.core.registry.models import Model, Version, VersionFile, VersionState
+from service.core.registry.models import Candidate, Model, Version, VersionFile, VersionState
 
 
 def model_named(session: Session, name: str, *, lock: bool = False) -> Model:
@@ -57,14 +57,19 @@ def files_of(session: Session, version_id: uuid.UUID, *, public: bool | None = N
 
 
 def live_digests(session: Session, model_id: uuid.UUID) -> set[str]:
-    """Return the digest of every file that a published version of the model still needs."""
-    return set(
-        session.scalars(
-            select(VersionFile.sha256)
-            .join(Version, Version.id == VersionFile.version_id)
-            .where(Version.model_id == model_id, Version.state == VersionState.PUBLISHED)
-        )
+    """Return the digest of every file that a published version, or a candidate kept for a person, needs."""
+    served = session.scalars(
+        select(VersionFile.sha256)
+        .join(Version, Version.id == VersionFile.version_id)
+        .where(Version.model_id == model_id, Version.state == VersionState.PUBLISHED)
     )
+    kept = session.scalars(select(Candidate.files).where(Candidate.model_id == model_id))
+    return {*served, *(file["sha256"] for files in kept for file in files)}
+
+
+def candidate_of(session: Session, run_id: uuid.UUID) -> Candidate | None:
+    """Return what a run made and a person may still accept, or None."""
+    return session.get(Candidate, run_id)
 
 
 def withdrawn_versions(session: Session, model_id: uuid.UUID) -> Sequence[Version]:

@@ -18,7 +18,7 @@ from service.core.queue import doorbell
 from service.core.queue import repository as queue
 from service.core.queue.models import JobKind
 from service.core.registry import repository
-from service.core.registry.models import Model, ModelState, Version, VersionFile, VersionState
+from service.core.registry.models import Candidate, Model, ModelState, Version, VersionFile, VersionState
 from service.core.registry.policy import Policy
 from service.core.storage.base import Stored
 
@@ -203,6 +203,7 @@ def publish(
     )
     if base_number is not None:
         withdraw(session, model, base_number)
+        session.execute(delete(Candidate).where(Candidate.model_id == model.id))  # made from another base
     session.execute(select(func.pg_notify(doorbell.PUBLISHED_CHANNEL, model.name)))
     session.flush()
     return version
@@ -248,6 +249,54 @@ def withdraw(session: Session, model: Model, number: int) -> None:
     version.withdrawn_at = clock.now()
     ledger.append(session, "version.withdrawn", {"model": model.name, "version": number})
     queue.enqueue(session, model.id, JobKind.PURGE)
+
+
+def keep_candidate(
+    session: Session,
+    model: Model,
+    run_id: uuid.UUID,
+    *,
+    base_number: int,
+    files: Sequence[NamedFile],
+    guarantee: str,
+    verdict: str,
+    is_retrained: bool,
+) -> Candidate:
+    """Keep what a run made and its audit did not pass, until a person has decided; the purge spares it."""
+    candidate = Candidate(
+        run_id=run_id,
+        model_id=model.id,
+        base_number=base_number,
+        guarantee=guarantee,
+        verdict=verdict,
+        is_retrained=is_retrained,
+        files=[
+            {
+                "name": file.name,
+                "sha256": file.stored.sha256,
+                "size": file.stored.size,
+                "is_public": file.is_public,
+            }
+            for file in files
+        ],
+    )
+    session.add(candidate)
+    body = {"model": model.name, "run": str(run_id), "base": base_number, "verdict": verdict}
+    ledger.append(session, "candidate.kept", body)
+    session.flush()
+    return candidate
+
+
+def drop_candidate(session: Session, run_id: uuid.UUID) -> None:
+    """Give up what a run made, if it was kept, and have its files deleted."""
+    candidate = repository.candidate_of(session, run_id)
+    if candidate is None:
+        return
+    model_id = candidate.model_id
+    session.delete(candidate)
+    ledger.append(session, "candidate.dropped", {"run": str(run_id)})
+    session.flush()
+    queue.enqueue(session, model_id, JobKind.PURGE)
 
 
 def record_purge(

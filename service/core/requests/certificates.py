@@ -54,11 +54,12 @@ def certify(
         base_version=run.base_version,
         version=run.version,
         target=claims.Target(request.kind, request.num_samples),
-        method=_method(run, step_for(run.rungs[-1], request.kind), guarantee),
-        audit=_audit(run.rungs[-1]["audit"]),
+        method=_method(run, step_for(run.deciding_rung, request.kind), guarantee),
+        audit=_audit(run.deciding_rung["audit"]),
         received_at=request.received_at,
         completed_at=completed_at,
         files=tuple(claims.File(file.name, file.stored.sha256) for file in files if file.is_public),
+        acceptance=None if run.acceptance is None else claims.Acceptance(**run.acceptance),
     )
     envelope = certificate.sign(claim, signatory.signer)
     sha256 = hashlib.sha256(envelope).hexdigest()

@@ -9,7 +9,8 @@ from service.core import clock, errors
 from service.core.ledger import repository as ledger
 from service.core.queue import repository as queue
 from service.core.queue.models import JobKind
-from service.core.requests import repository
+from service.core.registry import service as registry
+from service.core.requests import interims, repository
 from service.core.requests.models import ForgetRequest
 from service.core.requests.states import CANCELLABLE, CLOSED, DECIDABLE, Status, transition
 
@@ -39,11 +40,12 @@ def move(
 
 
 def enqueue(session: Session, request: ForgetRequest, **facts: Any) -> None:
-    """Make a request wait for its model's next run."""
-    move(session, request, Status.QUEUED, **facts)
+    """Make a request wait for its model's next run: a retraining, if an interim version forgot it already."""
+    is_settled = interims.is_settled(request)
+    move(session, request, Status.QUEUED, reason=interims.reason_of(request), **facts)
     request.held_until = None
     session.flush()
-    queue.enqueue(session, request.model_id, JobKind.UNLEARN)
+    queue.enqueue(session, request.model_id, JobKind.EXACT if is_settled else JobKind.UNLEARN)
 
 
 def cancel(session: Session, request_id: uuid.UUID, principal: str) -> ForgetRequest:
@@ -61,12 +63,19 @@ def cancel(session: Session, request_id: uuid.UUID, principal: str) -> ForgetReq
             f"A request can be cancelled while received, held or queued; this one is {request.status}.",
             code="too_late_to_cancel",
         )
+    if request.interim is not None:
+        raise errors.Conflict(
+            "An interim version that has forgotten it is served already, and what it replaced is deleted.",
+            code="too_late_to_cancel",
+        )
     move(session, request, Status.CANCELLED, by=principal)
     return request
 
 
 def approve(session: Session, request_id: uuid.UUID, principal: str, reason: str) -> ForgetRequest:
     """Release a held request, or send one that failed or needs review through another run.
+
+    What its run had made is given up: a candidate may be accepted only as long as nobody decided otherwise.
 
     Raises:
         errors.NotFound: No such request.
@@ -79,6 +88,8 @@ def approve(session: Session, request_id: uuid.UUID, principal: str, reason: str
 
 def deny(session: Session, request_id: uuid.UUID, principal: str, reason: str) -> ForgetRequest:
     """Reject a request, with the reason code that its sender will be told.
+
+    What its run had made is given up: it has forgotten what need not be forgotten now.
 
     Raises:
         errors.NotFound: No such request.
@@ -115,10 +126,13 @@ def release_held(session: Session) -> int:
 
 
 def _awaiting_decision(session: Session, request_id: uuid.UUID) -> ForgetRequest:
+    run = repository.lock_run_of(session, request_id)
     request = repository.request_by_id(session, request_id, lock=True)
     if request.status not in DECIDABLE:
         raise errors.Conflict(
             f"A decision is taken on what is held, failed or needs review; this request is {request.status}.",
             code="no_decision_awaited",
         )
+    if run is not None:
+        registry.drop_candidate(session, run.id)
     return request

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ARRAY, ForeignKey, Index, Integer, String, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.core import clock
@@ -27,8 +28,12 @@ class RunState(StrEnum):
     RUNNING = "running"
     AUDITING = "auditing"
     PUBLISHED = "published"
+    INTERIM = "interim"
+    """Its version is served, and its requests wait for the exact retraining that closes them."""
+    ACCEPTED = "accepted"
+    """Every rung failed its audit; a person accepted a candidate, and it was published."""
     REFUSED = "refused"
-    """Every rung failed its audit; nothing was published."""
+    """No rung passed its audit; nothing was published."""
     BROKEN = "broken"
     """The attempt was lost: a crash, a lost lease, a full disk."""
 
@@ -66,6 +71,8 @@ class ForgetRequest(Base):
     held_until: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
     run_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("runs.id"))
+    interim: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """The interim version that forgot it: `version`, `guarantee`, `published_at`, `run`."""
 
 
 class Run(Base):
@@ -87,9 +94,18 @@ class Run(Base):
     """Progress of the present stage in [0, 1]."""
     rungs: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
     """Each rung that was tried: its steps with method, version, parameters and seconds, and its audit."""
+    rung: Mapped[int | None]
+    """Which of the rungs the version, or the candidate that was kept, came from; None: the last."""
+    acceptance: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """Who accepted what the audit refused: `by`, `reason`, `at`."""
     reason: Mapped[str | None] = mapped_column(String(500))
     started_at: Mapped[datetime] = mapped_column(default=clock.now)
     finished_at: Mapped[datetime | None]
+
+    @property
+    def deciding_rung(self) -> dict[str, Any]:
+        """The rung whose candidate was published, or may be accepted."""
+        return self.rungs[-1 if self.rung is None else self.rung]
 
 
 class IdempotencyKey(Base):

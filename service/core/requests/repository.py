@@ -77,6 +77,40 @@ def in_run(session: Session, model_id: uuid.UUID) -> Sequence[ForgetRequest]:
     ).all()
 
 
+def of_run(session: Session, run_id: uuid.UUID) -> Sequence[ForgetRequest]:
+    """Lock and return every request that a run was the last to serve, in the order they came."""
+    return session.scalars(
+        select(ForgetRequest)
+        .where(ForgetRequest.run_id == run_id)
+        .order_by(ForgetRequest.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+
+
+def accepted(session: Session, model_id: uuid.UUID) -> Sequence[ForgetRequest]:
+    """Lock and return the requests whose candidate a person accepted and nobody has published yet."""
+    return session.scalars(
+        select(ForgetRequest)
+        .where(ForgetRequest.model_id == model_id, ForgetRequest.status == Status.ACCEPTED)
+        .order_by(ForgetRequest.id)
+        .with_for_update()
+    ).all()
+
+
+def with_interim(session: Session, model_id: uuid.UUID) -> Sequence[ForgetRequest]:
+    """Return the open requests that an interim version of a model has forgotten, in the order they came."""
+    return session.scalars(
+        select(ForgetRequest)
+        .where(
+            ForgetRequest.model_id == model_id,
+            ForgetRequest.interim.is_not(None),
+            ForgetRequest.status.not_in(CLOSED),
+        )
+        .order_by(ForgetRequest.id)
+    ).all()
+
+
 def held_too_long(session: Session) -> Sequence[ForgetRequest]:
     """Lock and return the held requests whose cancel window is over."""
     return session.scalars(
@@ -96,6 +130,17 @@ def run_by_id(session: Session, run_id: uuid.UUID) -> Run:
     if run is None:
         raise errors.NotFound("No run has this id.")
     return run
+
+
+def lock_run_of(session: Session, request_id: uuid.UUID) -> Run | None:
+    """Lock and return the run that last served a request, or None.
+
+    Whoever decides on a request locks its run first and requests after it, as a worker does.
+    """
+    its_run = select(ForgetRequest.run_id).where(ForgetRequest.id == request_id).scalar_subquery()
+    return session.scalar(
+        select(Run).where(Run.id == its_run).with_for_update().execution_options(populate_existing=True)
+    )
 
 
 def idempotent(session: Session, principal: str, key: str) -> IdempotencyKey | None:

@@ -1,29 +1,33 @@
 """Rules of a run: one attempt takes every request that waits for a model and ends for all of them at once.
 
 Each function is one transaction's worth of change and carries the lease: a worker that lost it changes
-nothing. A run ends published, refused (people decide), or broken (and its requests wait again).
+nothing. A run ends published, refused (people decide), or broken (and its requests wait again). One that
+published an interim version ends too, and its requests wait for another run to close them (`interims`); one
+that was refused may be published after all, when a person accepts its candidate (`acceptance`).
 """
 
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from service.core import clock
+from service.core import clock, errors
+from service.core.ledger.claims import Guarantee
 from service.core.lineage import repository as lineage
 from service.core.queue import repository as queue
 from service.core.queue.models import JobKind, JobState
 from service.core.queue.repository import Lease
+from service.core.registry import repository as versions
 from service.core.registry import service as registry
-from service.core.registry.models import Model, Version
+from service.core.registry.models import Candidate, Model, Version
 from service.core.registry.service import NamedFile
-from service.core.requests import lifecycle, repository
+from service.core.requests import acceptance, gathering, interims, lifecycle, repository
 from service.core.requests.certificates import Signatory, certify
-from service.core.requests.models import ForgetRequest, Run, RunState, TargetKind
+from service.core.requests.models import ForgetRequest, Run, RunState
 from service.core.requests.states import Status
 
 
@@ -37,11 +41,16 @@ class Assignment:
         seed: Seed of everything random in the run.
         classes: Labels to forget, ascending.
         positions: Manifest positions to forget, ascending.
-        forgotten_classes: Labels forgotten by earlier runs.
-        forgotten_positions: Positions forgotten by earlier runs, or barred by the re-admission guard. One
-            that is barred and asked for stands in `positions`: this model must forget it too.
+        forgotten_classes: Labels forgotten by earlier runs, or by interim versions.
+        forgotten_positions: Positions forgotten by earlier runs or by interim versions, or barred by the
+            re-admission guard. One that is barred and asked for stands in `positions`: this model must forget
+            it too.
         class_method: Method asked for by class requests, or `auto`.
         samples_method: Method asked for by sample and subject requests, or `auto`.
+        is_exact_only: Whether only exact retraining will do.
+        is_masked_first: Whether an interim version with masked outputs comes before anything else.
+        is_masked: Whether the base version masks outputs of classes in `classes`, and has the weights
+            without the mask beside it.
     """
 
     run_id: uuid.UUID
@@ -53,28 +62,62 @@ class Assignment:
     forgotten_positions: tuple[int, ...]
     class_method: str
     samples_method: str
+    is_exact_only: bool = False
+    is_masked_first: bool = False
+    is_masked: bool = False
 
 
 @dataclass(frozen=True)
 class Publication:
-    """A version that passed its audit.
+    """A version that may be published.
 
     Attributes:
         files: Its files, stored already.
         guarantee: What may be claimed of it.
         facts: What was measured of it.
+        rung: Which of the run's rungs it comes from; None for the last.
     """
 
     files: Sequence[NamedFile]
     guarantee: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+    rung: int | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The best that a refused run has made, for a person to accept or not.
+
+    Attributes:
+        files: Its weights, and what only its method can use; stored already.
+        guarantee: What may be claimed of it after its audit.
+        verdict: Of that audit.
+        is_retrained: Whether its weights come from a retraining.
+        rung: Which of the run's rungs it comes from.
+    """
+
+    files: Sequence[NamedFile]
+    guarantee: str
+    verdict: str
+    is_retrained: bool
+    rung: int
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """What a person accepted: what the run had to forget, and the candidate that did."""
+
+    assignment: Assignment
+    candidate: Candidate
+    rung: int
 
 
 def take(session: Session, lease: Lease) -> Assignment | None:
     """Start a run with the oldest request that waits for the model, and every other one it can serve as well.
 
     A run uses one method for classes and one for samples, so requests that ask for another wait for the run
-    after it, whose job is made here. Requests whose whole target was forgotten meanwhile complete at once.
+    after it, whose job is made here. Requests whose whole target was forgotten meanwhile complete at once;
+    those that an interim version has forgotten wait for the exact retraining, which takes every request.
 
     Returns:
         What to forget, or None when nothing is left to do; the job is finished then.
@@ -85,14 +128,10 @@ def take(session: Session, lease: Lease) -> Assignment | None:
     queue.fence(session, lease)
     model = session.get_one(Model, lease.model_id)
     put_back(session, lease.model_id, "an earlier attempt ended without a word")
-    waiting = repository.waiting_for(session, model.id)
-    forgotten_classes = lineage.forgotten_classes(session, model.id)
-    forgotten = set(lineage.forgotten_positions(session, model.id))
-    open_ones = [one for one in waiting if not _is_done(session, one, forgotten_classes, forgotten)]
-    served, methods = _together(open_ones)
-    if len(served) < len(open_ones):
+    gathered = gathering.gather(session, model, is_exact_only=lease.kind == JobKind.EXACT)
+    if gathered.leaves_some:
         queue.enqueue(session, model.id, JobKind.UNLEARN)
-    if not served or model.served_version is None:
+    if not gathered.served or model.served_version is None:
         queue.finish(session, lease)
         return None
     run = Run(
@@ -104,22 +143,39 @@ def take(session: Session, lease: Lease) -> Assignment | None:
     )
     session.add(run)
     session.flush()
-    for request in served:
+    for request in gathered.served:
         request.run_id = run.id
         lifecycle.move(session, request, Status.RUNNING, run=str(run.id), base_version=run.base_version)
-    asked = {place for one in served for place in one.positions or ()} - forgotten
-    barred = set(lineage.buried_elsewhere(session, model.dataset_id, model.id)) - asked
-    return Assignment(
-        run_id=run.id,
-        base_version=run.base_version,
-        seed=run.seed,
-        classes=tuple(sorted({label for one in served for label in one.classes} - forgotten_classes.keys())),
-        positions=tuple(sorted(asked)),
-        forgotten_classes=tuple(sorted(forgotten_classes)),
-        forgotten_positions=tuple(sorted(forgotten.union(barred))),
-        class_method=methods.get(True, "auto"),
-        samples_method=methods.get(False, "auto"),
+    return replace(
+        _assignment(session, model, run, gathered.served),
+        class_method=gathered.class_method,
+        samples_method=gathered.samples_method,
+        is_exact_only=lease.kind == JobKind.EXACT,
+        is_masked_first=gathered.is_masked_first,
     )
+
+
+def take_accepted(session: Session, lease: Lease) -> Acceptance | None:
+    """Return what a person accepted and nobody has published yet.
+
+    Returns:
+        None when there is nothing, or it can no longer be published; the job is finished then, and requests
+        whose candidate is gone need review again.
+
+    Raises:
+        errors.LeaseLost: The job is no longer ours.
+    """
+    queue.fence(session, lease)
+    model = session.get_one(Model, lease.model_id)
+    accepted = repository.accepted(session, model.id)
+    run = repository.run_by_id(session, accepted[0].run_id) if accepted and accepted[0].run_id else None
+    candidate = versions.candidate_of(session, run.id) if run else None
+    if run is None or candidate is None or candidate.base_number != model.served_version:
+        acceptance.take_back(session, accepted, acceptance.STALE)
+        queue.finish(session, lease)
+        return None
+    rung = len(run.rungs) - 1 if run.rung is None else run.rung
+    return Acceptance(_assignment(session, model, run, accepted), candidate, rung)
 
 
 def progress(session: Session, run_id: uuid.UUID, stage: str, fraction: float) -> None:
@@ -188,35 +244,99 @@ def publish(
         errors.Conflict: The base version is no longer served.
     """
     run = _run(session, lease, assignment.run_id)
-    model = session.get_one(Model, run.model_id)
-    version = registry.publish(
-        session,
-        model,
-        base_number=run.base_version,
-        files=publication.files,
-        guarantee=publication.guarantee,
-        run_id=run.id,
-        facts=publication.facts,
-    )
-    if assignment.classes:
-        lineage.bury_classes(session, model.id, model.dataset_id, run.id, assignment.classes)
-    if assignment.positions:
-        lineage.bury_positions(session, model.id, model.dataset_id, run.id, assignment.positions)
-    run.version = version.number
+    version = _release(session, run, publication)
     _close(run, RunState.PUBLISHED)
-    for request in _requests(session, run):
-        certify(session, request, run, model, publication.files, publication.guarantee, signatory)
-    queue.enqueue(session, model.id, JobKind.REFRESH)
+    requests = _at_audit(session, run)
+    _complete(session, run, requests, assignment, publication, signatory)
     queue.finish(session, lease)
     return version
 
 
-def refuse(session: Session, lease: Lease, run_id: uuid.UUID) -> None:
-    """End a run whose every rung failed its audit: nothing is published, a person decides."""
+def publish_interim(
+    session: Session, lease: Lease, assignment: Assignment, publication: Publication, *, can_be_exact: bool
+) -> Version:
+    """Publish a version that closes no request: each is queued again, for the run that can close it.
+
+    Nothing is buried and nothing certified. After a mask the ladder goes on at once; after anything better
+    the model is retrained exactly when that is due.
+
+    Args:
+        session: The transaction.
+        lease: The job's lease.
+        assignment: What the run had to forget.
+        publication: The version.
+        can_be_exact: Whether the model can be retrained at all; if not, people hear of it at once.
+
+    Raises:
+        errors.LeaseLost: The job is no longer ours.
+        errors.Conflict: The base version is no longer served.
+    """
+    run = _run(session, lease, assignment.run_id)
+    version = _release(session, run, publication)
+    _close(run, RunState.INTERIM)
+    for request in _at_audit(session, run):
+        request.interim = interims.told(version, run)
+        lifecycle.move(
+            session,
+            request,
+            Status.QUEUED,
+            reason=interims.INTERIM_PUBLISHED,
+            run=str(run.id),
+            version=version.number,
+            guarantee=publication.guarantee,
+        )
+    session.flush()
+    if publication.guarantee == Guarantee.SUPPRESSED:
+        queue.enqueue(session, run.model_id, JobKind.UNLEARN)
+    else:
+        queue.enqueue(session, run.model_id, JobKind.REFRESH)
+    interims.schedule(session, session.get_one(Model, run.model_id), is_possible=can_be_exact)
+    queue.finish(session, lease)
+    return version
+
+
+def publish_accepted(
+    session: Session, lease: Lease, accepted: Acceptance, publication: Publication, signatory: Signatory
+) -> Version:
+    """Publish what a person accepted, and complete the requests of its run.
+
+    Raises:
+        errors.LeaseLost: The job is no longer ours.
+        errors.Conflict: The base version is no longer served, or the acceptance was taken back.
+    """
+    run = _run(session, lease, accepted.assignment.run_id)
+    requests = [one for one in repository.accepted(session, run.model_id) if one.run_id == run.id]
+    if not requests:
+        raise errors.Conflict("What was accepted is no longer to be published.", code=acceptance.STALE)
+    version = _release(session, run, publication)
+    run.state = RunState.ACCEPTED
+    _complete(session, run, requests, accepted.assignment, publication, signatory)
+    queue.finish(session, lease)
+    return version
+
+
+def refuse(session: Session, lease: Lease, run_id: uuid.UUID, kept: Kept | None = None) -> None:
+    """End a run of which no rung passed its audit: nothing is published, a person decides.
+
+    The best candidate is kept until then; whatever else the run made is purged.
+    """
     run = _run(session, lease, run_id)
     _close(run, RunState.REFUSED)
+    if kept is not None:
+        run.rung = kept.rung
+        registry.keep_candidate(
+            session,
+            session.get_one(Model, run.model_id),
+            run.id,
+            base_number=run.base_version,
+            files=kept.files,
+            guarantee=kept.guarantee,
+            verdict=kept.verdict,
+            is_retrained=kept.is_retrained,
+        )
     for request in _requests(session, run):
         lifecycle.move(session, request, Status.NEEDS_REVIEW, reason="audit_refused", run=str(run_id))
+    queue.enqueue(session, run.model_id, JobKind.PURGE)
     queue.finish(session, lease)
 
 
@@ -235,11 +355,18 @@ def fail(session: Session, lease: Lease, reason: str, *, code: str = "attempts_e
     queue.park(session, lease, reason)
     if lease.kind == JobKind.PREPARE:
         registry.refuse_upload(session, session.get_one(Model, lease.model_id), reason)
+    if lease.kind == JobKind.ACCEPT:
+        acceptance.take_back(session, repository.accepted(session, lease.model_id), code)
     carried = repository.in_run(session, lease.model_id)
-    waiting = repository.waiting_for(session, lease.model_id)
+    # A request whose interim version is served waits for another job than one that nothing was done for.
+    waiting = [
+        one
+        for one in repository.waiting_for(session, lease.model_id)
+        if lease.kind == (JobKind.EXACT if interims.is_settled(one) else JobKind.UNLEARN)
+    ]
     # The jobs are asked for after the requests: a request that is seen was committed together with its job.
-    if lease.kind != JobKind.UNLEARN or queue.is_waiting(session, lease.model_id, JobKind.UNLEARN):
-        waiting = ()
+    if queue.is_waiting(session, lease.model_id, lease.kind):
+        waiting = []
     for request in (*carried, *waiting):
         if request.run_id is not None:
             _close(repository.run_by_id(session, request.run_id), RunState.BROKEN, reason)
@@ -272,7 +399,9 @@ def put_back(session: Session, model_id: uuid.UUID, reason: str) -> None:
         if request.run_id is not None:
             _close(repository.run_by_id(session, request.run_id), RunState.BROKEN, reason)
         request.run_id = None
-        lifecycle.move(session, request, Status.QUEUED, why="attempt_lost")
+        lifecycle.move(
+            session, request, Status.QUEUED, reason=interims.reason_of(request), why="attempt_lost"
+        )
 
 
 def _run(session: Session, lease: Lease, run_id: uuid.UUID) -> Run:
@@ -290,35 +419,68 @@ def _close(run: Run, state: RunState, reason: str | None = None) -> None:
         run.reason = reason and reason[:500]
 
 
-def _is_done(
-    session: Session, request: ForgetRequest, classes: Mapping[int, uuid.UUID], positions: set[int]
-) -> bool:
-    """Complete a request whose whole target was forgotten while it waited; tell whether it was."""
-    if request.classes:
-        missing = [label for label in request.classes if label not in classes]
-        run_id = max((classes[label] for label in request.classes if label in classes), default=None)
-    else:
-        places = request.positions or []
-        missing = [place for place in places if place not in positions]
-        run_id = None
-        if not missing:
-            run_id = max(lineage.runs_that_forgot(session, request.model_id, places).values(), default=None)
-    if missing:
-        return False
-    request.run_id = run_id
-    lifecycle.move(session, request, Status.COMPLETED, reason="already_forgotten", run=str(run_id))
-    return True
+def _assignment(session: Session, model: Model, run: Run, served: Sequence[ForgetRequest]) -> Assignment:
+    """Return what a run that serves these requests has to forget."""
+    forgotten = interims.forgotten(session, model, besides={one.id for one in served})
+    asked = {place for one in served for place in one.positions or ()} - {*forgotten.positions}
+    barred = set(lineage.buried_elsewhere(session, model.dataset_id, model.id)) - asked
+    labels = {label for one in served for label in one.classes} - {*forgotten.classes}
+    return Assignment(
+        run_id=run.id,
+        base_version=run.base_version,
+        seed=run.seed,
+        classes=tuple(sorted(labels)),
+        positions=tuple(sorted(asked)),
+        forgotten_classes=forgotten.classes,
+        forgotten_positions=tuple(sorted(barred.union(forgotten.positions))),
+        class_method="auto",
+        samples_method="auto",
+        is_masked=any(interims.is_suppressed(one) for one in served),
+    )
 
 
-def _together(waiting: Sequence[ForgetRequest]) -> tuple[list[ForgetRequest], dict[bool, str]]:
-    """Return the requests that one run can serve, and the method of those for classes (True) and of the rest.
+def _release(session: Session, run: Run, publication: Publication) -> Version:
+    """Make what a run has made the served version."""
+    run.rung = publication.rung
+    version = registry.publish(
+        session,
+        session.get_one(Model, run.model_id),
+        base_number=run.base_version,
+        files=publication.files,
+        guarantee=publication.guarantee,
+        run_id=run.id,
+        facts=publication.facts,
+    )
+    run.version = version.number
+    return version
 
-    All but those that ask for another method than an older one of their kind; `auto` is one too, so that
-    nobody is served by a method that only somebody else named.
-    """
-    methods: dict[bool, str] = {}
-    served = []
-    for request in waiting:
-        if request.method == methods.setdefault(request.kind == TargetKind.CLASS, request.method):
-            served.append(request)
-    return served, methods
+
+def _at_audit(session: Session, run: Run) -> list[ForgetRequest]:
+    """Return a run's requests, taken back to the audit of the rung that decides where a later one failed."""
+    requests = _requests(session, run)
+    for request in requests:
+        if request.status == Status.RUNNING and run.rung is not None:
+            methods = [step["method"] for step in run.deciding_rung["steps"]]
+            lifecycle.move(
+                session, request, Status.AUDITING, run=str(run.id), methods=methods, why="best_so_far"
+            )
+    return requests
+
+
+def _complete(
+    session: Session,
+    run: Run,
+    requests: Sequence[ForgetRequest],
+    assignment: Assignment,
+    publication: Publication,
+    signatory: Signatory,
+) -> None:
+    """Bury what was forgotten and certify each request; what the version needs next is refreshed later."""
+    model = session.get_one(Model, run.model_id)
+    if assignment.classes:
+        lineage.bury_classes(session, model.id, model.dataset_id, run.id, assignment.classes)
+    if assignment.positions:
+        lineage.bury_positions(session, model.id, model.dataset_id, run.id, assignment.positions)
+    for request in requests:
+        certify(session, request, run, model, publication.files, publication.guarantee, signatory)
+    queue.enqueue(session, model.id, JobKind.REFRESH)

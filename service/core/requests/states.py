@@ -3,8 +3,10 @@
     received -> queued -> running -> auditing -> completed
 
 Beside the main line stand `held` (approval or cancel window), `needs_review` (every rung failed its audit; a
-person decides), `rejected`, `cancelled` and `failed` (infrastructure, after all attempts). Whoever changes a
-request's state asks `transition` first; there is no other way.
+person decides), `accepted` (a person has accepted what the audit refused; a worker publishes it),
+`rejected`, `cancelled` and `failed` (infrastructure, after all attempts). A request whose interim version is
+served goes back to `queued`: it waits for the exact retraining that closes it. Whoever changes a request's
+state asks `transition` first; there is no other way.
 """
 
 from enum import StrEnum
@@ -22,6 +24,7 @@ class Status(StrEnum):
     AUDITING = "auditing"
     COMPLETED = "completed"
     NEEDS_REVIEW = "needs_review"
+    ACCEPTED = "accepted"
     REJECTED = "rejected"
     CANCELLED = "cancelled"
     FAILED = "failed"
@@ -37,7 +40,8 @@ ALLOWED: dict[Status, frozenset[Status]] = {
     Status.AUDITING: frozenset(
         {Status.COMPLETED, Status.RUNNING, Status.QUEUED, Status.NEEDS_REVIEW, Status.FAILED}
     ),
-    Status.NEEDS_REVIEW: frozenset({Status.QUEUED, Status.REJECTED}),
+    Status.NEEDS_REVIEW: frozenset({Status.QUEUED, Status.REJECTED, Status.ACCEPTED}),
+    Status.ACCEPTED: frozenset({Status.COMPLETED, Status.NEEDS_REVIEW}),
     Status.FAILED: frozenset({Status.QUEUED, Status.REJECTED}),
     Status.COMPLETED: frozenset(),
     Status.REJECTED: frozenset(),
