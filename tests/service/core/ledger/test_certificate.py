@@ -184,3 +184,20 @@ def field_paths(value, path=()):
         if isinstance(value, dict):
             yield (*path, key)
         yield from field_paths(item, (*path, key))
+
+
+ACCEPTED = dataclasses.replace(
+    CLAIM, acceptance=claims.Acceptance("0199", "risk_assessed", "2026-01-31T09:06:00Z")
+)
+
+
+def test_claim_that_a_person_accepted_survives_its_certificate():
+    assert certificate.verify(certificate.sign(ACCEPTED, SIGNER), SIGNER.verifier) == ACCEPTED
+
+
+def test_certificate_that_hides_its_acceptance_is_refused_even_when_signed():
+    statement = certificate.build(ACCEPTED)
+    del statement["predicate"]["acceptance"]
+
+    with pytest.raises(errors.MalformedCertificate):
+        certificate.verify(signed_statement(statement), SIGNER.verifier)

@@ -86,3 +86,36 @@ def test_request_that_is_no_pseudonym_is_refused_and_not_repeated(request_name):
 def test_claim_without_digested_files_is_refused(files):
     with pytest.raises(errors.CertificateRefused, match="SHA-256"):
         claims.require_sound(dataclasses.replace(CLAIM, files=files))
+
+
+ACCEPTED = claims.Acceptance("0199-officer", "risk_assessed", "2026-01-31T09:06:00Z")
+
+
+def accepted_claim(guarantee, verdict):
+    claim = dataclasses.replace(claim_of(guarantee), acceptance=ACCEPTED)
+    return dataclasses.replace(claim, audit=claims.Audit("suite-1", verdict, ()))
+
+
+@pytest.mark.parametrize("verdict", ["fail", "inconclusive"])
+def test_what_a_person_accepted_says_who_and_what_the_audit_said(verdict):
+    statement = accepted_claim(claims.Guarantee.APPROXIMATE, verdict).statement
+
+    assert statement.endswith(
+        f"Accepted by a person (0199-officer, risk_assessed) although the audit said {verdict}."
+    )
+
+
+def test_an_accepted_mask_is_called_one():
+    statement = accepted_claim(claims.Guarantee.SUPPRESSED, "pass").statement
+
+    assert statement.endswith(
+        "Accepted by a person (0199-officer, risk_assessed) although it only masks an output."
+    )
+
+
+@pytest.mark.parametrize("guarantee", [claims.Guarantee.EXACT, claims.Guarantee.CERTIFIED])
+def test_a_person_cannot_make_a_claim_stronger(guarantee):
+    claim = dataclasses.replace(claim_of(guarantee, epsilon=1.0, delta=1e-5), acceptance=ACCEPTED)
+
+    with pytest.raises(errors.CertificateRefused, match="no more than approximate"):
+        claims.require_sound(claim)

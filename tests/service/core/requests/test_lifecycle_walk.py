@@ -18,14 +18,14 @@ from service.core.db.session import transaction
 from service.core.queue import repository as queue
 from service.core.queue.models import JobKind, JobState
 from service.core.queue.repository import Lease
-from service.core.registry.models import Model
+from service.core.registry.models import Model, Version
 from service.core.registry.policy import Policy
-from service.core.requests import lifecycle, runs
+from service.core.requests import acceptance, lifecycle, runs
 from service.core.requests.models import ForgetRequest
-from service.core.requests.runs import Assignment
+from service.core.requests.runs import Acceptance, Assignment, Kept
 from service.core.requests.states import ALLOWED, IN_RUN, Status
 from tests.fixtures.forgetting import Kernel
-from tests.fixtures.registry import NUM_CLASSES, MakeReady, ReadyModel
+from tests.fixtures.registry import NUM_CLASSES, MakeReady, ReadyModel, files_of_version
 
 MAX_ATTEMPTS = 3
 
@@ -38,12 +38,19 @@ class Walk(RuleBasedStateMachine):
         self.kernel = kernel
         self.make_ready = make_ready
 
-    @initialize(is_guarded=st.booleans())
-    def register(self, is_guarded: bool) -> None:
+    @initialize(is_guarded=st.booleans(), is_strict=st.booleans(), is_masking=st.booleans())
+    def register(self, is_guarded: bool, is_strict: bool, is_masking: bool) -> None:
         name = f"model-{uuid4().hex}"
-        self.model: ReadyModel = self.make_ready(name, name, Policy(approval_required=is_guarded))
+        policy = Policy(
+            approval_required=is_guarded,
+            complete_on="exact" if is_strict else "audit_pass",
+            suppress_first=is_masking,
+        )
+        self.is_strict = is_strict
+        self.model: ReadyModel = self.make_ready(name, name, policy)
         self.lease: Lease | None = None
         self.assignment: Assignment | None = None
+        self.accepted: Acceptance | None = None
         self.is_audited = False
         self.version = 1
 
@@ -55,7 +62,7 @@ class Walk(RuleBasedStateMachine):
     def ask_sample(self, position: int) -> None:
         self.kernel.ask_samples(self.model, position)
 
-    @rule(choice=st.integers(0, 5), deed=st.sampled_from(["cancel", "approve", "deny", "extend"]))
+    @rule(choice=st.integers(0, 5), deed=st.sampled_from(["cancel", "approve", "deny", "extend", "accept"]))
     def decide(self, choice: int, deed: str) -> None:
         requests = self.requests()
         if requests:
@@ -64,6 +71,8 @@ class Walk(RuleBasedStateMachine):
                 with transaction(self.kernel.sessions) as session:
                     if deed == "cancel":
                         lifecycle.cancel(session, request_id, "someone")
+                    elif deed == "accept":
+                        acceptance.accept(session, request_id, "someone", "reason")
                     else:
                         getattr(lifecycle, deed)(session, request_id, "someone", "reason")
             except errors.Conflict:
@@ -74,20 +83,38 @@ class Walk(RuleBasedStateMachine):
         """Let the worker take its next step: claim, take, audit, publish."""
         if self.lease is None:
             self.lease = self.kernel.claim(self.model)
+        elif self.accepted is not None:
+            self.version = self.kernel.finish_accepted(self.model, self.lease, self.accepted).number
+            self.forget_the_lease()
         elif self.assignment is None:
             with transaction(self.kernel.sessions) as session:
-                if self.lease.kind == JobKind.UNLEARN:
+                if self.lease.kind in (JobKind.UNLEARN, JobKind.EXACT):
                     self.assignment = runs.take(session, self.lease)
+                elif self.lease.kind == JobKind.ACCEPT:
+                    self.accepted = runs.take_accepted(session, self.lease)
                 else:
                     queue.finish(session, self.lease)
-            if self.assignment is None:
+            if self.assignment is None and self.accepted is None:
                 self.lease = None
         elif not self.is_audited:
             self.kernel.audit(self.lease, self.assignment)
             self.is_audited = True
         else:
-            self.version = self.kernel.publish(self.model, self.lease, self.assignment).number
+            self.version = self.publish(self.lease, self.assignment).number
             self.forget_the_lease()
+
+    def publish(self, lease: Lease, assignment: Assignment) -> Version:
+        """Publish as the policy says: a mask and what is not exact are interim versions."""
+        if assignment.is_masked_first:
+            return self.kernel.publish_interim(self.model, lease, assignment, "suppressed")
+        if self.is_strict and not assignment.is_exact_only:
+            return self.kernel.publish_interim(self.model, lease, assignment, "approximate")
+        return self.kernel.publish(self.model, lease, assignment)
+
+    @rule()
+    def wait(self) -> None:
+        """Let time pass until whatever was put off is due."""
+        self.kernel.make_due(self.model)
 
     @rule(ending=st.sampled_from(["refuse", "fail", "retry", "lose"]))
     def stumble(self, ending: str) -> None:
@@ -96,7 +123,7 @@ class Walk(RuleBasedStateMachine):
             return
         with transaction(self.kernel.sessions) as session:
             if ending == "refuse" and self.assignment is not None:
-                runs.refuse(session, self.lease, self.assignment.run_id)
+                runs.refuse(session, self.lease, self.assignment.run_id, self.kept())
             elif ending == "fail":
                 runs.fail(session, self.lease, "broken", code="broken")
             elif ending == "retry":
@@ -110,6 +137,13 @@ class Walk(RuleBasedStateMachine):
         if ending == "retry":
             self.kernel.make_due(self.model)
         self.forget_the_lease()
+
+    def kept(self) -> Kept | None:
+        """What a refused run keeps: its candidate, if it came so far."""
+        if not self.is_audited:
+            return None
+        files = files_of_version(f"candidate {uuid4()}", 0)[:1]
+        return Kept(files, "approximate", "fail", is_retrained=False, rung=0)
 
     @invariant()
     def story_and_row_agree(self) -> None:
@@ -125,9 +159,15 @@ class Walk(RuleBasedStateMachine):
         statuses = {request.status for request in self.requests()}
         if Status.QUEUED in statuses or statuses & IN_RUN:
             open_jobs = [
-                job for job in self.kernel.jobs(self.model) if job.state in (JobState.READY, JobState.RUNNING)
+                job
+                for kind in (JobKind.UNLEARN, JobKind.EXACT)
+                for job in self.kernel.jobs(self.model, kind)
+                if job.state in (JobState.READY, JobState.RUNNING)
             ]
             assert open_jobs, "a request waits for a job that is not there"
+        if Status.ACCEPTED in statuses:
+            states = [job.state for job in self.kernel.jobs(self.model, JobKind.ACCEPT)]
+            assert {JobState.READY, JobState.RUNNING} & {*states}, "what was accepted has no job"
 
     @invariant()
     def served_version_is_the_last_published(self) -> None:
@@ -143,7 +183,7 @@ class Walk(RuleBasedStateMachine):
 
     def forget_the_lease(self) -> None:
         """Let the worker be idle."""
-        self.lease, self.assignment, self.is_audited = None, None, False
+        self.lease, self.assignment, self.accepted, self.is_audited = None, None, None, False
 
 
 def test_story_and_state_agree_on_every_walk(kernel: Kernel, make_ready: MakeReady) -> None:

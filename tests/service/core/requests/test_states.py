@@ -39,6 +39,9 @@ LEGAL = {
     ("auditing", "failed"),
     ("needs_review", "queued"),
     ("needs_review", "rejected"),
+    ("needs_review", "accepted"),
+    ("accepted", "completed"),
+    ("accepted", "needs_review"),
     ("failed", "queued"),
     ("failed", "rejected"),
 }
