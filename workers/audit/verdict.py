@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from workers.audit.base import CONCERNED, MADE_WITHOUT, SUPPRESSED, CheckResult, Gating
+from workers.audit.base import APPROXIMATE, CONCERNED, SUPPRESSED, CheckResult, Gating
 
 SUITE = "lethe-audit-3"
 """Name and version of the suite; it changes with every rule, limit or check that could change a verdict."""
@@ -38,6 +38,8 @@ def judge(results: Sequence[CheckResult], gating: Mapping[str, Gating], claimed:
 
     An exact or certified claim rests on how the model was made. It is refused by checks that concern every
     claim, not by comparisons with unseen samples, and not by a check that had no samples to decide on.
+    A suppressed claim promises what the output shows and nothing else: what could not be decided about the
+    samples leaves it as it is.
 
     Args:
         results: of the checks that apply.
@@ -51,7 +53,7 @@ def judge(results: Sequence[CheckResult], gating: Mapping[str, Gating], claimed:
     guarantee = SUPPRESSED if is_mask else claimed
     if failed:
         return Verdict(Outcome.FAIL, guarantee)
-    if undecided and claimed not in MADE_WITHOUT:
+    if undecided and claimed == APPROXIMATE:
         return Verdict(Outcome.INCONCLUSIVE, guarantee)
     return Verdict(Outcome.PASS, guarantee)
 

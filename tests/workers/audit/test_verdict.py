@@ -33,6 +33,8 @@ def result(name, *, passed=True, is_decided=True, value=0.0):
             "approximate",
         ),
         ([result("membership", passed=False, is_decided=False)], "exact", "pass", "exact"),
+        ([result("membership", passed=False, is_decided=False)], "suppressed", "pass", "suppressed"),
+        ([result("no_op", passed=False)], "suppressed", "fail", "suppressed"),
         (
             [result("no_op", passed=False), result("membership", passed=False, is_decided=False)],
             "approximate",
