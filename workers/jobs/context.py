@@ -1,7 +1,7 @@
 """What every job works with, and how a row of the registry becomes something the engine can build."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,10 @@ from service.core.storage.filesystem import FilesystemStore
 from workers.engine.client import Engine
 from workers.engine.messages import ModelSpec, StoredFile
 from workers.settings import WorkerSettings
+
+WEIGHTS = "model.safetensors"
+UNMASKED = "prepared/unmasked.safetensors"
+"""The weights that a masked version was made from: the next run starts from them."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,20 @@ def files_of(session: Session, model: Model, number: int) -> tuple[StoredFile, .
         StoredFile(name=file.name, sha256=file.sha256, size=file.size, is_public=file.is_public)
         for file in registry.files_of(session, version.id)
     )
+
+
+def is_masked(files: Sequence[StoredFile]) -> bool:
+    """Whether a version only masks an output, and has the weights without the mask beside it."""
+    return any(file.name == UNMASKED for file in files)
+
+
+def unmasked(files: tuple[StoredFile, ...]) -> tuple[StoredFile, ...]:
+    """Return a version's files as they were before its output was masked; as they are if it was not."""
+    before = next((file for file in files if file.name == UNMASKED), None)
+    if before is None:
+        return files
+    others = (file for file in files if file.name not in (WEIGHTS, UNMASKED))
+    return (before.model_copy(update={"name": WEIGHTS, "is_public": True}), *others)
 
 
 def worker_name(pid: int) -> str:

@@ -2,7 +2,8 @@
 
 The order of thought: (1) a model that trains within its exact budget is retrained at once, unless a request
 asks for a method by name; (2) else each kind of request has its ladder, the method asked for first; (3) rung
-after rung is tried until the audit passes one; exact retraining serves both kinds in a single step.
+after rung is tried until the audit passes one; exact retraining serves both kinds in a single step, and it
+ends every ladder unless the policy says otherwise.
 
 Exact methods give the same model, so only their cost tells them apart: where one is to come, by budget or by
 a ladder, the cheapest that fits does. For a model trained in shards that is the one that trains again only
@@ -15,11 +16,13 @@ from itertools import zip_longest
 from typing import Any
 
 from service.core.registry.policy import Policy
+from service.core.requests import interims
 from service.core.requests.runs import Assignment
 from workers.engine.messages import Group, Step
 
 AUTO = "auto"
 EXACT = "exact"
+SUPPRESSED = "suppressed"
 UPDATE_LOG = "update_log"
 
 
@@ -86,6 +89,8 @@ def ladder(assignment: Assignment, policy: Policy, terrain: Terrain) -> list[tup
     A rung with an exact step is that one step for everything: what is retrained without all of it needs no
     second method. Where one kind's ladder is shorter, its last method stays.
     """
+    if assignment.is_exact_only:
+        return exact_ladder(assignment, policy, terrain)
     groups = groups_of(assignment)
     columns = [_methods_for(group, assignment, policy, terrain) for group in groups]
     if not columns or not all(columns):
@@ -104,6 +109,24 @@ def ladder(assignment: Assignment, policy: Policy, terrain: Terrain) -> list[tup
     return rungs
 
 
+def exact_ladder(assignment: Assignment, policy: Policy, terrain: Terrain) -> list[tuple[Step, ...]]:
+    """Return the one rung that retrains without everything the assignment names; empty if nothing can."""
+    groups = groups_of(assignment)
+    if not groups:
+        return []
+    first, *others = (_exact_by_cost(group, assignment, terrain) for group in groups)
+    common = [name for name in first if all(name in other for other in others)]
+    return [(_everything(assignment, name, policy),) for name in common[:1]]
+
+
+def mask_rung(assignment: Assignment, policy: Policy, terrain: Terrain) -> tuple[Step, ...] | None:
+    """Return the rung that only masks the outputs of the assignment's classes; None without any."""
+    groups = groups_of(assignment)
+    if len(groups) != 1 or not _fits(interims.MASK_METHOD, groups[0], terrain):
+        return None
+    return (_step(groups[0], interims.MASK_METHOD, policy),)
+
+
 def _methods_for(group: Group, assignment: Assignment, policy: Policy, terrain: Terrain) -> list[str]:
     is_class = group.kind == "class"
     asked = assignment.class_method if is_class else assignment.samples_method
@@ -113,8 +136,12 @@ def _methods_for(group: Group, assignment: Assignment, policy: Policy, terrain: 
         cheapest[0] if _is_exact(name, terrain) and _fits(name, group, terrain) else name for name in climb
     ]
     first = _exact_first(group, assignment, policy, terrain) if asked == AUTO else [asked]
-    names = [*first, *climb]
+    last = cheapest if policy.exact_at_last else []
+    names = [*first, *climb, *last]
     fitting = [name for name in dict.fromkeys(names) if _fits(name, group, terrain)]
+    fitting = [
+        name for name in fitting if terrain.offers[name].guarantee != SUPPRESSED
+    ]  # never the last word
     first_exact = next((index for index, name in enumerate(fitting) if _is_exact(name, terrain)), None)
     return fitting if first_exact is None else fitting[: first_exact + 1]
 

@@ -11,6 +11,7 @@ from service.core.queue.repository import Lease
 from service.core.registry import repository as registry
 from service.core.registry import service
 from service.core.registry.models import Model
+from service.core.requests import interims
 from workers.engine import messages
 from workers.engine.client import Pulse, ignore_progress
 from workers.jobs import records
@@ -23,7 +24,8 @@ log = logging.get(__name__)
 def purge(context: Context, lease: Lease, pulse: Pulse) -> None:
     """Delete, then record, under one fence: what was cut short is done again, a receipt is never early.
 
-    Candidates that no version came to need (a refused rung's weights) go with them. So does what a training
+    Candidates that no version came to need (a refused rung's weights) go with them, but for the one that a
+    person may still accept. So does what a training
     left beside its weights: the states of one in shards that saw what is forgotten by now, which stand in the
     last version's receipt, and in its log the keys of those who are forgotten, or all of it once it no longer
     fits what is served.
@@ -65,7 +67,7 @@ def _forgotten_states(context: Context, lease: Lease, pulse: Pulse) -> list[Path
         model = session.get_one(Model, lease.model_id)
         if not is_sharded(model.training):
             return []
-        forgotten = lineage.forgotten_positions(session, model.id)
+        forgotten = interims.forgotten(session, model).positions
         barred = lineage.buried_elsewhere(session, model.dataset_id, model.id)
         asked = messages.Sweep(
             model=spec_of(session, model), forgotten_positions=tuple(sorted({*forgotten, *barred}))

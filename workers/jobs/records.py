@@ -13,10 +13,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.core import errors
-from service.core.lineage import repository as lineage
 from service.core.methods import repository as methods
 from service.core.registry import repository as registry
 from service.core.registry.models import Model, Version
+from service.core.requests import interims
 from service.core.requests import repository as requests
 from workers.engine.messages import UpdateLogRef
 from workers.jobs import plan
@@ -38,7 +38,7 @@ def usable(session: Session, folder: Path, model: Model) -> UpdateLogRef | None:
     weights = _first_weights(session, model)
     if weights is None or not (folder / weights / KEYS).is_file() or not _fits(session, model):
         return None
-    return UpdateLogRef(weights=weights, subtracted=tuple(lineage.forgotten_positions(session, model.id)))
+    return UpdateLogRef(weights=weights, subtracted=interims.forgotten(session, model).positions)
 
 
 def erase(session: Session, folder: Path, model: Model) -> Mapping[str, Any] | None:
@@ -60,7 +60,7 @@ def erase(session: Session, folder: Path, model: Model) -> Mapping[str, Any] | N
         if not (log / KEYS).is_file() or not _fits(session, model):
             record_erasure.void(log)
             return {"is_void": True}
-        forgotten = lineage.forgotten_positions(session, model.id)
+        forgotten = interims.forgotten(session, model).positions
         return {"is_void": False, "keys_destroyed": record_erasure.destroy_keys(log, forgotten)}
     except (OSError, RecordError) as error:
         raise errors.Unavailable(
@@ -95,4 +95,4 @@ def _methods_of(session: Session, version: Version) -> list[str]:
     """Return the methods that made a version; a nameless one if that is not known."""
     if version.run_id is None:
         return [""]
-    return [step["method"] for step in requests.run_by_id(session, version.run_id).rungs[-1]["steps"]]
+    return [step["method"] for step in requests.run_by_id(session, version.run_id).deciding_rung["steps"]]

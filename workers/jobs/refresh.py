@@ -8,9 +8,10 @@ from service.core.queue.repository import Lease
 from service.core.registry import repository as registry
 from service.core.registry import service
 from service.core.registry.models import Model
+from service.core.requests import interims
 from workers.engine import messages
 from workers.engine.client import Pulse, ignore_progress
-from workers.jobs.context import Context, files_of, spec_of
+from workers.jobs.context import Context, files_of, is_masked, spec_of
 from workers.jobs.prepare import named
 
 log = logging.get(__name__)
@@ -30,13 +31,17 @@ def refresh(context: Context, lease: Lease, pulse: Pulse) -> None:
         if number is None:
             queue.finish(session, lease)
             return
-        forgotten = lineage.forgotten_positions(session, model.id)
+        forgotten = interims.forgotten(session, model)
         barred = lineage.buried_elsewhere(session, model.dataset_id, model.id)
+        base = files_of(session, model, number)
+        if is_masked(base):  # it keeps what belongs to the weights without the mask, for the next run
+            queue.finish(session, lease)
+            return
         asked = messages.Refresh(
             model=spec_of(session, model),
-            base=files_of(session, model, number),
-            forgotten_classes=tuple(sorted(lineage.forgotten_classes(session, model.id))),
-            forgotten_positions=tuple(sorted({*forgotten, *barred})),
+            base=base,
+            forgotten_classes=forgotten.classes,
+            forgotten_positions=tuple(sorted({*forgotten.positions, *barred})),
         )
     reply = context.engine.call(asked, messages.RefreshReply, pulse, ignore_progress)
     with transaction(context.sessions) as session:

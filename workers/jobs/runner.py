@@ -18,6 +18,7 @@ from service.core.registry.models import Model
 from service.core.requests import runs
 from workers.engine.client import Pulse
 from workers.engine.errors import EngineError, EngineRefused
+from workers.jobs.accept import accept
 from workers.jobs.context import Context
 from workers.jobs.heartbeat import Heartbeat
 from workers.jobs.prepare import prepare
@@ -30,6 +31,8 @@ Job = Callable[[Context, Lease, Pulse], None]
 JOBS: dict[JobKind, Job] = {
     JobKind.PREPARE: prepare,
     JobKind.UNLEARN: unlearn,
+    JobKind.EXACT: unlearn,
+    JobKind.ACCEPT: accept,
     JobKind.PURGE: purge,
     JobKind.REFRESH: refresh,
 }

@@ -2,6 +2,10 @@
 
 Nothing is decided in the engine: it computes a candidate and its report, and this file moves the run and its
 requests through their states, one fenced transaction a step.
+
+What passes closes the requests, or is an interim version where the policy wants them closed by exact
+retraining only. A mask over an output is never more than an interim version. Where nothing passes, the best
+candidate is published if the policy accepts what the audit left undecided, and else kept for a person.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,21 +18,41 @@ from service.core.methods import repository as methods
 from service.core.queue.repository import Lease
 from service.core.registry.models import Model
 from service.core.registry.policy import Policy
+from service.core.registry.service import NamedFile
 from service.core.requests import runs
-from service.core.requests.runs import Assignment, Publication
+from service.core.requests.runs import Assignment, Kept, Publication
 from workers.engine import messages
 from workers.engine.client import Pulse
 from workers.engine.errors import EngineRefused
 from workers.engine.messages import ModelSpec, Step, StoredFile, UnlearnReply, UpdateLogRef
 from workers.jobs import plan, records, reports
-from workers.jobs.context import Context, files_of, is_sharded, spec_of
+from workers.jobs.context import (
+    UNMASKED,
+    WEIGHTS,
+    Context,
+    files_of,
+    is_masked,
+    is_sharded,
+    spec_of,
+    unmasked,
+)
 from workers.jobs.prepare import named
 from workers.jobs.progress import Reporter
 from workers.settings import WorkerSettings
 
 ACCEPTED = "pass"
+FAILED, UNDECIDED = "fail", "inconclusive"
+UNUSABLE = "finite"
+"""A candidate that fails this check gives no answers: it is not kept for anybody."""
+
 STRENGTH = ("exact", "certified", "approximate", "suppressed")
 """Guarantees, strongest first; a run of several steps may claim the weakest of theirs."""
+
+CEILING = "approximate"
+"""The most that may be claimed of what no audit has passed."""
+
+PREFERENCE = (UNDECIDED, ACCEPTED, FAILED)
+"""Verdicts of what may be kept for a person, best first; what passed is then a mask."""
 
 RUNG_FAILURES = frozenset(
     {
@@ -48,23 +72,53 @@ log = logging.get(__name__)
 
 @dataclass(frozen=True)
 class Workpiece:
-    """A run's assignment with all that its rungs share."""
+    """A run's assignment with all that its rungs share.
+
+    Attributes:
+        base: Files of the version to start from, without the mask if it has one.
+        rungs: What to try, in order.
+        can_be_exact: Whether the model can be retrained without the assignment's target.
+    """
 
     assignment: Assignment
     spec: ModelSpec
     base: tuple[StoredFile, ...]
     policy: Policy
     rungs: list[tuple[Step, ...]]
+    can_be_exact: bool
     update_log: UpdateLogRef | None
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A rung's outcome that passed its audit."""
+    """A rung's outcome with its audit.
 
-    rung: tuple[Step, ...]
+    Attributes:
+        unlearned: The weights, and how they came about.
+        guarantee: What may be claimed after the audit.
+        verdict: Of the audit.
+        rung: Its place among the run's rungs, those without a candidate counted.
+    """
+
     unlearned: UnlearnReply
     guarantee: str
+    verdict: str
+    rung: int
+
+    @property
+    def is_mask(self) -> bool:
+        """Whether no more can be claimed than that an output is masked."""
+        return self.guarantee == plan.SUPPRESSED
+
+    @property
+    def is_retrained(self) -> bool:
+        """Whether its weights come from a retraining."""
+        return any(step.guarantee == plan.EXACT for step in self.unlearned.steps)
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """How good it is to keep; the smallest is the best."""
+        return (PREFERENCE.index(self.verdict), STRENGTH.index(self.guarantee), -self.rung)
 
 
 def unlearn(context: Context, lease: Lease, pulse: Pulse) -> None:
@@ -80,7 +134,8 @@ def unlearn(context: Context, lease: Lease, pulse: Pulse) -> None:
         if assignment is None:
             return
         model = session.get_one(Model, lease.model_id)
-        base = files_of(session, model, assignment.base_version)
+        served = files_of(session, model, assignment.base_version)
+        base = unmasked(served)
         policy = Policy.model_validate(model.policy)
         log_ref = records.usable(session, context.settings.records_dir, model)
         terrain = plan.Terrain(
@@ -97,22 +152,64 @@ def unlearn(context: Context, lease: Lease, pulse: Pulse) -> None:
             has_slices=is_sharded(model.training),
         )
         spec = spec_of(session, model)
-    work = Workpiece(assignment, spec, base, policy, plan.ladder(assignment, policy, terrain), log_ref)
+    work = Workpiece(
+        assignment,
+        spec,
+        base,
+        policy,
+        rungs=_rungs(assignment, policy, terrain, is_masked=is_masked(served)),
+        can_be_exact=bool(plan.exact_ladder(assignment, policy, terrain)),
+        update_log=log_ref,
+    )
     log.info("run.started", run=str(assignment.run_id), rungs=len(work.rungs))
     candidate = _climb(context, lease, pulse, work)
-    if candidate is None:
+    if candidate is None or not _is_publishable(candidate, work):
         with transaction(context.sessions) as session:
-            runs.refuse(session, lease, assignment.run_id)
+            runs.refuse(session, lease, assignment.run_id, _kept(candidate) if candidate else None)
         log.warning("run.refused", run=str(assignment.run_id))
         return
     _publish(context, lease, pulse, work, candidate)
 
 
+def _rungs(
+    assignment: Assignment, policy: Policy, terrain: plan.Terrain, *, is_masked: bool
+) -> list[tuple[Step, ...]]:
+    """Return the ladder; with the mask before it, or behind it for a person to accept if all else fails."""
+    rungs = plan.ladder(assignment, policy, terrain)
+    mask = plan.mask_rung(assignment, policy, terrain)
+    if mask is None or assignment.is_exact_only:
+        return rungs
+    return [mask, *rungs] if assignment.is_masked_first else [*rungs, mask] if is_masked else rungs
+
+
+def _is_publishable(candidate: Candidate, work: Workpiece) -> bool:
+    """Whether no person need decide: it passed, as more than a mask or as a first answer; or policy may."""
+    if candidate.verdict == ACCEPTED:
+        return not candidate.is_mask or work.assignment.is_masked_first
+    return candidate.verdict == UNDECIDED and not candidate.is_mask and work.policy.accept_inconclusive
+
+
+def _kept(candidate: Candidate) -> Kept:
+    """Return what is kept of a candidate for a person."""
+    return Kept(
+        files=_files_of(candidate.unlearned),
+        guarantee=weakest((candidate.guarantee, CEILING)),
+        verdict=candidate.verdict,
+        is_retrained=candidate.is_retrained,
+        rung=candidate.rung,
+    )
+
+
+def _files_of(unlearned: UnlearnReply) -> list[NamedFile]:
+    return named((unlearned.weights, *unlearned.left))
+
+
 def _climb(context: Context, lease: Lease, pulse: Pulse, work: Workpiece) -> Candidate | None:
-    """Try rung after rung and return the first candidate that passes, or None."""
+    """Try rung after rung; return the first candidate that passes, else the best; None if none is usable."""
     run_id = work.assignment.run_id
     is_auditing = False
-    for rung in work.rungs:
+    usable: list[Candidate] = []
+    for number, rung in enumerate(work.rungs):
         if is_auditing:
             with transaction(context.sessions) as session:
                 runs.next_rung(session, lease, run_id)
@@ -128,9 +225,17 @@ def _climb(context: Context, lease: Lease, pulse: Pulse, work: Workpiece) -> Can
         with transaction(context.sessions) as session:
             runs.note_audit(session, lease, run_id, report)
         log.info("run.audited", run=str(run_id), verdict=report["verdict"], guarantee=report["guarantee"])
-        if report["verdict"] == ACCEPTED:
-            return Candidate(rung, unlearned, report["guarantee"])
-    return None
+        candidate = Candidate(unlearned, report["guarantee"], report["verdict"], number)
+        if candidate.verdict == ACCEPTED and _is_publishable(candidate, work):
+            return candidate
+        if _is_usable(report):
+            usable.append(candidate)
+    return min(usable, key=lambda one: one.rank, default=None)
+
+
+def _is_usable(report: dict[str, Any]) -> bool:
+    """Whether a candidate gives answers at all; one that does not is kept for nobody."""
+    return all(check["passed"] for check in report["checks"] if check["name"] == UNUSABLE)
 
 
 def _forget(
@@ -183,17 +288,43 @@ def _publish(context: Context, lease: Lease, pulse: Pulse, work: Workpiece, cand
         weights=candidate.unlearned.weights,
         left=candidate.unlearned.left,
         groups=plan.groups_of(work.assignment),
-        is_retrained=any(step.guarantee == plan.EXACT for step in candidate.unlearned.steps),
+        is_retrained=candidate.is_retrained,
         forgotten_classes=work.assignment.forgotten_classes,
         forgotten_positions=work.assignment.forgotten_positions,
         guarantee=candidate.guarantee,
     )
     carried = context.engine.call(asked, messages.CarryReply, pulse, _reporter(context, work))
-    files = (*named(carried.files), *reports.keep(context, work.assignment.run_id, candidate.guarantee))
-    publication = Publication(files, candidate.guarantee, carried.facts)
+    files = _masked_files(work, carried.files) if candidate.is_mask else carried.files
+    facts = {**carried.facts, "verdict": candidate.verdict}
+    is_interim = candidate.is_mask or (
+        work.policy.complete_on == plan.EXACT and candidate.guarantee != plan.EXACT
+    )
+    report = reports.keep(
+        context,
+        work.assignment.run_id,
+        candidate.guarantee,
+        state="interim" if is_interim else "published",
+        decisive=candidate.rung,
+    )
+    publication = Publication((*named(files), *report), candidate.guarantee, facts, candidate.rung)
     with transaction(context.sessions) as session:
-        version = runs.publish(session, lease, work.assignment, publication, context.signatory)
-    log.info("run.published", run=str(work.assignment.run_id), version=version.number)
+        if is_interim:
+            version = runs.publish_interim(
+                session, lease, work.assignment, publication, can_be_exact=work.can_be_exact
+            )
+        else:
+            version = runs.publish(session, lease, work.assignment, publication, context.signatory)
+    log.info("run.published", run=str(work.assignment.run_id), version=version.number, is_interim=is_interim)
+
+
+def _masked_files(work: Workpiece, carried: tuple[StoredFile, ...]) -> tuple[StoredFile, ...]:
+    """Return the files of a masked version: what is served of it, and all that the next run starts from."""
+    weights = _weights(work.base)
+    return (
+        *(file for file in carried if file.is_public),
+        *(file for file in work.base if not file.is_public),
+        weights.model_copy(update={"name": UNMASKED, "is_public": False}),
+    )
 
 
 def _has_recipe(settings: WorkerSettings, model: Model) -> bool:
@@ -208,7 +339,7 @@ def weakest(guarantees: Iterable[str]) -> str:
 
 
 def _weights(files: tuple[StoredFile, ...]) -> StoredFile:
-    return next(file for file in files if file.name == "model.safetensors")
+    return next(file for file in files if file.name == WEIGHTS)
 
 
 def _reporter(context: Context, work: Workpiece) -> Callable[[str, float], None]:

@@ -16,6 +16,7 @@ OFFERS = {
     "amnesiac": Offer("amnesiac", "approximate", frozenset({"class", "samples"}), frozenset({"update_log"})),
     "retrain": Offer("retrain", "exact", frozenset({"class", "samples"}), frozenset({"recipe"})),
 }
+MASK = Offer("output_mask", "suppressed", frozenset({"class"}), frozenset())
 TERRAIN = Terrain(OFFERS, has_codes=True, has_recipe=True, has_update_log=True, training_seconds=1000.0)
 POLICY = Policy(
     exact_budget_seconds=600.0,
@@ -120,19 +121,65 @@ def test_nothing_is_tried_after_an_exact_rung() -> None:
     assert methods(plan.ladder(CLASS_ONLY, policy, TERRAIN)) == [["retrain"]]
 
 
-def test_a_ladder_of_unknown_methods_leaves_no_rung() -> None:
+def test_a_ladder_of_unknown_methods_leaves_exact_retraining_or_no_rung() -> None:
     policy = POLICY.model_copy(update={"samples_ladder": ("magic",)})
+
+    assert methods(plan.ladder(SAMPLES_ONLY, policy, TERRAIN)) == [["retrain"]]
+
+    policy = policy.model_copy(update={"exact_at_last": False})
 
     assert plan.ladder(SAMPLES_ONLY, policy, TERRAIN) == []
     assert plan.ladder(ASSIGNMENT, policy, TERRAIN) == []
 
 
 @pytest.mark.parametrize("kind", ["class", "samples"])
-def test_a_policy_without_retraining_never_retrains(kind: str) -> None:
-    policy = POLICY.model_copy(update={"class_ladder": ("ssd",), "samples_ladder": ("ssd",)})
+def test_a_policy_that_rules_retraining_out_never_retrains(kind: str) -> None:
+    policy = POLICY.model_copy(
+        update={"class_ladder": ("ssd",), "samples_ladder": ("ssd",), "exact_at_last": False}
+    )
     assignment = CLASS_ONLY if kind == "class" else SAMPLES_ONLY
 
     assert methods(plan.ladder(assignment, policy, TERRAIN)) == [["ssd"]]
+
+
+@pytest.mark.parametrize("assignment", [CLASS_ONLY, SAMPLES_ONLY])
+def test_a_ladder_that_names_no_exact_method_ends_in_one_all_the_same(assignment: Assignment) -> None:
+    policy = POLICY.model_copy(update={"class_ladder": ("ssd",), "samples_ladder": ("ssd",)})
+
+    assert methods(plan.ladder(assignment, policy, TERRAIN)) == [["ssd"], ["retrain"]]
+    assert methods(plan.ladder(assignment, policy, replace(TERRAIN, has_recipe=False))) == [["ssd"]]
+
+
+def test_a_run_that_is_to_be_exact_retrains_for_everything_in_one_step() -> None:
+    (rung,) = plan.ladder(replace(ASSIGNMENT, is_exact_only=True), POLICY, TERRAIN)
+
+    (step,) = rung
+    assert (step.method, step.classes, step.positions) == ("retrain", (3,), (5, 8))
+
+
+def test_a_run_that_is_to_be_exact_has_no_rung_where_nothing_can_be_retrained() -> None:
+    terrain = replace(TERRAIN, has_recipe=False)
+
+    assert plan.ladder(replace(ASSIGNMENT, is_exact_only=True), POLICY, terrain) == []
+
+
+def test_a_mask_is_no_rung_of_a_ladder_though_policy_and_request_name_it() -> None:
+    policy = POLICY.model_copy(update={"class_ladder": ("output_mask", "ssd")})
+    terrain = replace(TERRAIN, offers={**OFFERS, "output_mask": MASK})
+
+    assert methods(plan.ladder(CLASS_ONLY, policy, terrain)) == [["ssd"], ["retrain"]]
+    asked = replace(CLASS_ONLY, class_method="output_mask")
+    assert methods(plan.ladder(asked, policy, terrain)) == [["ssd"], ["retrain"]]
+
+
+def test_a_mask_serves_classes_alone() -> None:
+    terrain = replace(TERRAIN, offers={**OFFERS, "output_mask": MASK})
+
+    rung = plan.mask_rung(CLASS_ONLY, POLICY, terrain)
+    assert rung is not None and [step.method for step in rung] == ["output_mask"]
+    assert plan.mask_rung(ASSIGNMENT, POLICY, terrain) is None
+    assert plan.mask_rung(SAMPLES_ONLY, POLICY, terrain) is None
+    assert plan.mask_rung(CLASS_ONLY, POLICY, TERRAIN) is None
 
 
 def test_a_policy_states_the_parameters_of_its_methods() -> None:
@@ -173,7 +220,7 @@ def test_any_other_model_is_retrained_though_there_is_a_method_for_shards() -> N
 
 
 def test_a_policy_that_names_shards_passes_them_over_where_there_are_none() -> None:
-    policy = POLICY.model_copy(update={"samples_ladder": ("ssd", "sisa")})
+    policy = POLICY.model_copy(update={"samples_ladder": ("ssd", "sisa"), "exact_at_last": False})
     whole = replace(SHARDED, shards=1, has_slices=False)
 
     assert methods(plan.ladder(SAMPLES_ONLY, policy, whole)) == [["ssd"]]
