@@ -1,6 +1,6 @@
-"""`lethe forget` and `lethe watch`: ask a model to forget, and follow the request."""
+"""`lethe forget`, `lethe watch` and `lethe decide`: ask a model to forget, follow it, and decide."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -41,6 +41,17 @@ def watch(
         follow(client, request)
 
 
+def decide(
+    request: Annotated[str, typer.Argument(help="Id of the request.")],
+    decision: Annotated[str, typer.Argument(help="accept, approve, deny or extend.")],
+    reason: Annotated[str, typer.Option(help="A reason code, e.g. risk_assessed; nothing about a person.")],
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Decide on a request that waits for a person, in your own name: with your own key in LETHE_KEY."""
+    with connect(home) as client:
+        _tell(Console(), client.decide(request, decision, reason))
+
+
 def follow(client: LetheClient, request_id: str) -> ForgetRequest:
     """Show a request's progress until it rests, then what its audit found.
 
@@ -66,6 +77,19 @@ def _tell(console: Console, request: ForgetRequest) -> None:
             f"version {run.get('base_version')}; guarantee: {run.get('guarantee')}",
             highlight=False,
         )
+    if request.interim and request.status != "completed":
+        console.print(
+            f"interim version {request.interim['version']} is served; guarantee: "
+            f"{request.interim['guarantee']}; it does not close the request",
+            highlight=False,
+        )
+    if request.acceptance:
+        console.print(
+            f"accepted by {request.acceptance['by']} ({request.acceptance['reason']}), not by the audit",
+            highlight=False,
+        )
+    if request.review:
+        _tell_review(console, request.id, request.review)
     if request.audit:
         table = Table("check", "value", "threshold", "passed", title=f"audit: {request.audit.get('verdict')}")
         for check in request.audit.get("checks", []):
@@ -76,6 +100,16 @@ def _tell(console: Console, request: ForgetRequest) -> None:
                 "yes" if check["passed"] else "no",
             )
         console.print(table)
+
+
+def _tell_review(console: Console, request_id: str, review: dict[str, Any]) -> None:
+    cost = review.get("exact_seconds")
+    told = "not measured" if cost is None else f"about {cost:.0f} s"
+    console.print(f"a person decides; exact retraining costs {told}", highlight=False)
+    for choice in review.get("choices", []):
+        name = choice["decision"]
+        command = f"lethe decide {request_id} {name} --reason CODE" if choice["is_possible"] else name
+        console.print(f"  {command}\n    {choice['text']}", highlight=False)
 
 
 def _target(classes: list[int], samples: list[str], subject: str | None) -> Target:

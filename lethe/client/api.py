@@ -167,6 +167,18 @@ class LetheClient:
         """Cancel a request that no run has taken up."""
         return ForgetRequest.model_validate(self._json("DELETE", _request_path(request_id)))
 
+    def decide(self, request_id: str, decision: str, reason: str) -> ForgetRequest:
+        """Decide on a request, in the name of whoever the key belongs to.
+
+        Args:
+            request_id: The request.
+            decision: approve, deny, extend, or accept what its audit did not pass.
+            reason: A reason code; prose about a person has no place here.
+        """
+        body = {"decision": decision, "reason": reason}
+        answer = self._json("POST", f"{_request_path(request_id)}/decision", json=body)
+        return ForgetRequest.model_validate(answer)
+
     def follow(
         self, request_id: str, on_change: Callable[[ForgetRequest], None] = lambda request: None
     ) -> ForgetRequest:

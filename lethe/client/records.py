@@ -113,6 +113,10 @@ class ForgetRequest(Record):
     progress: Progress | None = None
     run: dict[str, Any] | None = None
     audit: dict[str, Any] | None = None
+    rungs: tuple[dict[str, Any], ...] = ()
+    interim: dict[str, Any] | None = None
+    acceptance: dict[str, Any] | None = None
+    review: dict[str, Any] | None = None
 
     @property
     def is_closed(self) -> bool:
@@ -121,8 +125,9 @@ class ForgetRequest(Record):
 
     @property
     def is_resting(self) -> bool:
-        """Whether nothing more happens by itself."""
-        return self.status in RESTING
+        """Whether nothing more happens by itself, or only after a window of days."""
+        is_served = self.interim is not None and self.interim.get("guarantee") != "suppressed"
+        return self.status in RESTING or (self.status == "queued" and is_served)
 
 
 class ApiKey(Record):

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 from service.api import repository
 from service.core import errors
 from service.core.db.session import Sessions, transaction
+from service.core.requests.states import Status
 
 BUCKETS = (0.005, 0.02, 0.1, 0.5, 2.5, 10, 60)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -61,6 +62,11 @@ class CensusCollector(Collector):
             return
         yield GaugeMetricFamily("lethe_database_up", "Whether the database answered the scrape.", 1)
         yield _by("lethe_requests", "Forget requests by status.", "status", taken.requests)
+        yield GaugeMetricFamily(
+            "lethe_needs_review",
+            "Requests that no rung could serve: each waits for a person's decision.",
+            taken.requests[Status.NEEDS_REVIEW],
+        )
         yield GaugeMetricFamily("lethe_requests_overdue", "Open requests past their due date.", taken.overdue)
         yield GaugeMetricFamily(
             "lethe_queue_age_seconds",

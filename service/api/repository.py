@@ -11,7 +11,7 @@ from service.core import clock
 from service.core.ledger.models import LedgerEntry
 from service.core.lineage.models import Dataset
 from service.core.queue.models import Job, JobState
-from service.core.registry.models import Model
+from service.core.registry.models import Candidate, Model
 from service.core.requests.models import ForgetRequest, Run
 from service.core.requests.states import CLOSED, Status
 
@@ -51,6 +51,12 @@ def datasets_by_id(session: Session, ids: Collection[uuid.UUID]) -> dict[uuid.UU
 def runs_by_id(session: Session, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Run]:
     """Return the runs with these ids."""
     return {row.id: row for row in session.scalars(select(Run).where(Run.id.in_(ids)))}
+
+
+def candidates_by_run(session: Session, run_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Candidate]:
+    """Return what runs have made and a person may still accept, by run."""
+    query = select(Candidate).where(Candidate.run_id.in_(run_ids))
+    return {row.run_id: row for row in session.scalars(query)}
 
 
 def census(session: Session) -> Census:

@@ -34,6 +34,7 @@ STATUS: Mapping[Status, Label] = {
     Status.AUDITING: Label("Auditing", Tone.MOVING),
     Status.COMPLETED: Label("Completed", Tone.DONE),
     Status.NEEDS_REVIEW: Label("Needs review", Tone.ASKING),
+    Status.ACCEPTED: Label("Accepted", Tone.MOVING),
     Status.REJECTED: Label("Rejected", Tone.QUIET),
     Status.CANCELLED: Label("Cancelled", Tone.QUIET),
     Status.FAILED: Label("Failed", Tone.BROKEN),
@@ -47,6 +48,7 @@ STATUS_MEANING: Mapping[Status, str] = {
     Status.AUDITING: "A candidate version exists. The audit decides whether it may be published.",
     Status.COMPLETED: "",
     Status.NEEDS_REVIEW: "No attempt passed its audit and nothing was published. A person decides.",
+    Status.ACCEPTED: "A person accepted what its audit did not pass. A worker publishes it.",
     Status.REJECTED: "It was closed without a change to the model.",
     Status.CANCELLED: "It was withdrawn before any run took it.",
     Status.FAILED: "The run could not be finished. A person can send it through again.",
@@ -84,6 +86,9 @@ REASON: Mapping[str, str] = {
     "cancel_window": "it can still be cancelled",
     "audit_refused": "no attempt passed its audit",
     "attempts_exhausted": "every attempt was lost",
+    "interim_published": "an interim version is served, and the run that closes the request is to come",
+    "accepted_by_person": "a person accepted the candidate",
+    "candidate_stale": "another version was published before what a person accepted could be",
 }
 
 KIND: Mapping[str, Sequence[str]] = {"class": ("classes",), "samples": ("samples", "persons")}
@@ -103,6 +108,8 @@ ENTRY: Mapping[str, str] = {
     "request.auditing": "Audit started",
     "request.completed": "Completed",
     "request.needs_review": "Needs review",
+    "request.accepted": "Accepted by a person",
+    "request.joined_interim": "Found forgotten by an interim version",
     "request.rejected": "Rejected",
     "request.cancelled": "Cancelled",
     "request.failed": "Failed",

@@ -358,3 +358,38 @@ app(["tool", "--compact", "--help"])
 
     assert done.returncode == 0
     assert "--sort-keys" in done.stdout
+
+
+def test_a_decision_is_sent_with_its_reason(run: Run, fake: FakeLethe) -> None:
+    accepted = {"by": "k1", "reason": "risk_assessed", "at": "2026-01-02T04:00:00Z"}
+    fake.requests["r1"] = forget_request("r1", status="accepted", acceptance=accepted)
+
+    told = run("decide", "r1", "accept", "--reason", "risk_assessed").output
+
+    sent = fake.bodies["POST /v1/forget-requests/r1/decision"]
+    assert sent == {"decision": "accept", "reason": "risk_assessed"}
+    assert "accepted by k1 (risk_assessed), not by the audit" in told
+
+
+def test_what_needs_review_is_told_with_the_commands_that_decide(run: Run, fake: FakeLethe) -> None:
+    choices = [
+        {"decision": "accept", "is_possible": False, "text": "Nothing can be accepted."},
+        {"decision": "approve", "is_possible": True, "text": "Send it through another run."},
+    ]
+    review = {"candidate": None, "exact_seconds": 720.0, "choices": choices}
+    fake.requests["r1"] = forget_request("r1", status="needs_review", review=review)
+
+    told = run("watch", "r1", expect=1).output
+
+    assert "exact retraining costs about 720 s" in told
+    assert "lethe decide r1 approve --reason CODE" in told
+    assert "lethe decide r1 accept" not in told and "Nothing can be accepted." in told
+
+
+def test_an_interim_version_rests_and_is_told_not_to_close_the_request(run: Run, fake: FakeLethe) -> None:
+    interim = {"version": 2, "guarantee": "approximate", "published_at": "2026-01-02T04:00:00Z"}
+    fake.requests["r1"] = forget_request("r1", reason="interim_published", interim=interim)
+
+    told = run("watch", "r1", expect=1).output
+
+    assert "interim version 2 is served" in told and "does not close the request" in told

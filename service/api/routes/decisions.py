@@ -1,4 +1,4 @@
-"""A person decides on a request that is held, was refused by its audit, or is running late."""
+"""A person decides on a request that is held, was not passed by its audit, or is running late."""
 
 import uuid
 from typing import Annotated
@@ -7,13 +7,14 @@ from fastapi import APIRouter, Body
 
 from service.api.access import RequestsWriter
 from service.api.kernel import KernelOf
-from service.api.schemas.forget import Choice, Decision
+from service.api.schemas.forget import Decision
 from service.api.schemas.problem import problems
 from service.api.schemas.request import RequestView
 from service.api.shown import show_request
 from service.core import errors
 from service.core.access.service import OPERATOR, Principal
-from service.core.requests import lifecycle
+from service.core.requests import acceptance, lifecycle
+from service.core.requests.review import Choice
 
 router = APIRouter(prefix="/v1/forget-requests", tags=["forget requests"])
 
@@ -21,6 +22,7 @@ DECISIONS = {
     Choice.APPROVE: lifecycle.approve,
     Choice.DENY: lifecycle.deny,
     Choice.EXTEND: lifecycle.extend,
+    Choice.ACCEPT: acceptance.accept,
 }
 
 
@@ -28,15 +30,9 @@ DECISIONS = {
 def decide(
     request_id: uuid.UUID, body: Annotated[Decision, Body()], caller: RequestsWriter, kernel: KernelOf
 ) -> RequestView:
-    """Approve, deny or extend a request, in one's own name."""
+    """Approve, deny or extend a request, or accept what its audit did not pass, in one's own name."""
     _require_named(caller)
     with kernel.transaction() as session:
-        if body.decision is Choice.ACCEPT:
-            raise errors.Conflict(
-                "This version keeps no candidate that failed its audit, so there is none to accept. "
-                "Approve the request for another run, or deny it.",
-                code="no_candidate",
-            )
         decided = DECISIONS[body.decision](session, request_id, caller.id, body.reason)
         return show_request(session, decided)
 

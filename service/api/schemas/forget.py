@@ -2,7 +2,6 @@
 
 import re
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
@@ -12,6 +11,7 @@ from service.api.schemas.values import Body, Code, ModelName
 from service.core import clock
 from service.core.requests import intake
 from service.core.requests.models import TargetKind
+from service.core.requests.review import Choice
 
 MAX_SAMPLES = 100_000
 CLOCK_SKEW = timedelta(minutes=5)
@@ -105,15 +105,6 @@ class Forget(Body):
             idempotency_key=idempotency_key,
             fingerprint=fingerprint,
         )
-
-
-class Choice(StrEnum):
-    """What a person decides."""
-
-    APPROVE = "approve"
-    DENY = "deny"
-    EXTEND = "extend"
-    ACCEPT = "accept"
 
 
 class Decision(Body):

@@ -153,7 +153,16 @@ def _policy_facts(policy: Policy) -> tuple[Fact, ...]:
         f"{words.readable(name)} {figures.decimal(value)}" for name, value in policy.audit_limits.items()
     )
     window = policy.cancel_window_seconds
+    days = figures.seconds(policy.exact_window_seconds)
+    closes = {
+        "audit_pass": "a version that passed its audit",
+        "exact": f"exact retraining only, {days} after an interim version at the latest",
+    }
     return (
+        Fact("Closes a request", closes[policy.complete_on]),
+        Fact("First answer to classes", "a masked output" if policy.suppress_first else "that of the ladder"),
+        Fact("Undecided audits", "published, so labelled" if policy.accept_inconclusive else "not published"),
+        Fact("Last rung", "exact retraining" if policy.exact_at_last else "as the ladder says"),
         Fact("Approval", "by a person" if policy.approval_required else "not needed"),
         Fact("Cancel window", figures.seconds(window) if window else "none"),
         Fact("Audit limits", limits or "those of the suite"),

@@ -14,7 +14,7 @@ from service.core.requests import repository as requests
 from service.core.requests.models import Run
 from service.core.requests.repository import RequestFilter
 from service.core.requests.states import CLOSED, Status
-from service.dashboard import repository, words
+from service.dashboard import figures, repository, words
 from service.dashboard.repository import LedgerHealth
 from service.dashboard.views.rows import Progress, RequestRow, progress_of, rows_of
 
@@ -24,6 +24,8 @@ STALLED_AFTER = timedelta(minutes=1)
 DOING = {
     JobKind.PREPARE: "Preparing the model",
     JobKind.UNLEARN: "Unlearning",
+    JobKind.EXACT: "Retraining exactly for interim versions",
+    JobKind.ACCEPT: "Publishing what a person accepted",
     JobKind.PURGE: "Deleting withdrawn files",
     JobKind.REFRESH: "Getting ready for the next request",
 }
@@ -170,6 +172,8 @@ def _work(job: Job, run: Run | None) -> Work:
     text = DOING[JobKind(job.kind)]
     if job.state == JobState.PARKED:
         return Work(f"{text}: given up", job.attempts, reason=job.reason, is_parked=True)
+    if job.state == JobState.READY and job.kind == JobKind.EXACT and job.not_before is not None:
+        return Work(f"{text}: due {figures.moment(job.not_before)}", job.attempts, reason=job.reason)
     if job.state == JobState.READY:
         return Work(f"{text}: waits its turn", job.attempts, reason=job.reason)
     return Work(text, job.attempts, progress_of(run) if run else None)

@@ -13,9 +13,10 @@ from service.core.ledger.entries import Entry
 from service.core.registry import repository as registry
 from service.core.registry.models import Model
 from service.core.requests import repository as requests
-from service.core.requests.models import Run, RunState
+from service.core.requests import review
+from service.core.requests.models import ForgetRequest, Run, RunState
 from service.core.requests.states import Status
-from service.dashboard import repository, words
+from service.dashboard import figures, repository, words
 from service.dashboard.views import audit_page
 from service.dashboard.views.audit_page import AuditPage
 from service.dashboard.views.facts import Fact, value_in_words
@@ -73,11 +74,50 @@ class RunPage:
     promise: str
     caveats: tuple[str, ...]
     rungs: tuple[Rung, ...]
+    deciding: int | None = None
+    """Which of the rungs was published, or is kept for a person; None for the last."""
 
     @property
     def measured(self) -> Rung | None:
-        """The last rung that was audited: the one whose numbers are shown."""
+        """The rung that decided, else the last that was audited: the one whose numbers are shown."""
+        if self.deciding is not None:
+            return self.rungs[self.deciding]
         return next((rung for rung in reversed(self.rungs) if rung.audit), None)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One thing that a person may do with the request.
+
+    Attributes:
+        title: What it is called.
+        text: What it would do, or why it cannot be done.
+        command: What to type; None where it is not possible.
+    """
+
+    title: str
+    text: str
+    command: str | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person must know to decide, beside the rungs."""
+
+    exact: str
+    """What exact retraining would cost."""
+    choices: tuple[Choice, ...]
+
+
+@dataclass(frozen=True)
+class Interim:
+    """The version that is served until the request can be closed."""
+
+    version: int
+    guarantee: str | None
+    guarantee_text: str
+    promise: str
+    published_at: datetime
 
 
 @dataclass(frozen=True)
@@ -106,6 +146,10 @@ class RequestPage:
     received_at: datetime
     held_until: datetime | None
     run: RunPage | None
+    interim: Interim | None
+    decision: Decision | None
+    accepted: str | None
+    """Who accepted what the audit did not pass, and why; None where nobody did."""
     events: tuple[Event, ...]
     evidence: Evidence | None
 
@@ -135,14 +179,55 @@ def look(session: Session, now: datetime, request_id: uuid.UUID) -> RequestPage:
         received_at=request.received_at,
         held_until=request.held_until,
         run=_run(session, run) if run else None,
+        interim=_interim(request),
+        decision=_decision(session, request, model, run),
+        accepted=_accepted(run) if run else None,
         events=tuple(map(_event, ledger.entries_about(session, request_id))),
         evidence=_evidence(session, request_id),
+    )
+
+
+def _interim(request: ForgetRequest) -> Interim | None:
+    told = request.interim
+    if told is None:
+        return None
+    text, promise = words.guarantee(told["guarantee"])
+    published_at = datetime.fromisoformat(told["published_at"])
+    return Interim(told["version"], told["guarantee"], text, promise, published_at)
+
+
+def _accepted(run: Run) -> str | None:
+    if run.acceptance is None:
+        return None
+    return f"{run.acceptance['by']}, {words.readable(run.acceptance['reason'])}"
+
+
+def _decision(session: Session, request: ForgetRequest, model: Model, run: Run | None) -> Decision | None:
+    candidate = registry.candidate_of(session, run.id) if run else None
+    asked = review.look(request, model, run, candidate)
+    if asked is None or request.status != Status.NEEDS_REVIEW:
+        return None
+    cost = asked.exact_seconds
+    return Decision(
+        exact="not measured" if cost is None else f"about {figures.seconds(cost)}",
+        choices=tuple(
+            Choice(
+                title=words.headline(option.choice),
+                text=option.text,
+                command=f"lethe decide {request.id} {option.choice} --reason CODE"
+                if option.is_possible
+                else None,
+            )
+            for option in asked.options
+        ),
     )
 
 
 def _run(session: Session, run: Run) -> RunPage:
     rungs = tuple(_rung(number, rung) for number, rung in enumerate(run.rungs, start=1))
     decisive = next((rung for rung in reversed(run.rungs) if rung["steps"]), None)
+    if run.rung is not None:
+        decisive = run.deciding_rung
     version = registry.version_numbered(session, run.model_id, run.version) if run.version else None
     guarantee = version.guarantee if version else None
     text, promise = words.guarantee(guarantee)
@@ -158,6 +243,7 @@ def _run(session: Session, run: Run) -> RunPage:
         promise=promise,
         caveats=_caveats(decisive) if decisive else (),
         rungs=rungs,
+        deciding=run.rung,
     )
 
 
@@ -209,6 +295,8 @@ def _notes(body: Mapping[str, Any]) -> Iterator[str]:
         yield f"decision: {body['decision']}"
     if "decision_reason" in body:
         yield words.readable(body["decision_reason"])
+    if "verdict" in body:
+        yield f"the audit said {words.verdict(body['verdict'])[0].text.lower()}"
     if body.get("why") == "attempt_lost":
         yield "the attempt was lost, it waits again"
     if "audit" in body:

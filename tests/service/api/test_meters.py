@@ -28,6 +28,7 @@ def test_a_scrape_counts_what_there_is(api: TestClient, kernel: Kernel, digits: 
     told = scrape(api)
 
     assert told["lethe_database_up", ()] == 1
+    assert told["lethe_needs_review", ()] == 0
     assert told["lethe_requests", ("queued",)] == 2
     assert told["lethe_requests", ("completed",)] == 0
     assert told["lethe_jobs", ("ready",)] == 1

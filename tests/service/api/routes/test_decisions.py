@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 from service.core.registry.policy import Policy
 from tests.fixtures.api import MakeKey
 from tests.fixtures.forgetting import Kernel
-from tests.fixtures.registry import MakeReady
+from tests.fixtures.registry import MakeReady, ReadyModel
 
 PATH = "/v1/forget-requests"
 
@@ -53,11 +53,89 @@ def test_a_request_is_extended_once(api: TestClient, held: str, officer: dict[st
     assert (second.status_code, second.json()["code"]) == (409, "not_extendable")
 
 
-def test_there_is_no_candidate_to_accept(api: TestClient, held: str, officer: dict[str, str]):
+def test_what_was_never_audited_cannot_be_accepted(api: TestClient, held: str, officer: dict[str, str]):
     answer = decide(api, held, officer, "accept")
 
-    assert (answer.status_code, answer.json()["code"]) == (409, "no_candidate")
+    assert (answer.status_code, answer.json()["code"]) == (409, "no_decision_awaited")
     assert api.get(held).json()["status"] == "held"
+
+
+def test_what_needs_review_says_all_that_a_person_needs(
+    api: TestClient, kernel: Kernel, digits: ReadyModel, officer: dict[str, str]
+):
+    request = kernel.ask_classes(digits, 3)
+    kernel.refuse(digits)
+
+    shown = api.get(f"{PATH}/{request.id}").json()
+
+    review = shown["review"]
+    assert review["candidate"] == {
+        "rung": 1,
+        "verdict": "fail",
+        "guarantee": "approximate",
+        "base_version": 1,
+    }
+    assert (review["exact_seconds"], review["due_at"]) == (12.5, shown["due_at"])
+    assert [one["decision"] for one in review["choices"] if one["is_possible"]] == [
+        "accept",
+        "approve",
+        "deny",
+        "extend",
+    ]
+    (rung,) = shown["rungs"]
+    assert (rung["methods"], rung["seconds"], rung["verdict"]) == (["one_shot"], 0.5, "fail")
+    assert [(check["name"], check["value"], check["threshold"]) for check in rung["failed"]] == [
+        ("membership", 0.51, 0.6)
+    ]
+    assert rung["undecided"] == []
+
+
+def test_an_accepted_request_says_who_accepted_it(
+    api: TestClient, kernel: Kernel, digits: ReadyModel, officer: dict[str, str]
+):
+    request = kernel.ask_classes(digits, 3)
+    kernel.refuse(digits)
+    path = f"{PATH}/{request.id}"
+
+    first, again = (decide(api, path, officer, "accept", "risk_assessed") for _ in range(2))
+    kernel.publish_accepted(digits)
+    shown = api.get(path).json()
+
+    (key,) = api.get("/v1/api-keys").json()["items"]
+    assert (first.status_code, first.json()["status"]) == (200, "accepted")
+    assert again.json() == first.json()
+    assert (shown["status"], shown["review"], shown["run"]["guarantee"]) == ("completed", None, "approximate")
+    assert (shown["acceptance"]["by"], shown["acceptance"]["reason"]) == (key["id"], "risk_assessed")
+    page = api.get(f"{path}/certificate", headers={"Accept": "text/html"}).text
+    assert "Accepted by a person" in page and "although the audit said fail" in page
+
+
+def test_a_stale_candidate_is_refused_with_its_reason(
+    api: TestClient, kernel: Kernel, digits: ReadyModel, officer: dict[str, str]
+):
+    request = kernel.ask_classes(digits, 3)
+    kernel.refuse(digits)
+    kernel.ask_samples(digits, 1)
+    kernel.serve(digits)
+
+    answer = decide(api, f"{PATH}/{request.id}", officer, "accept")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "candidate_stale")
+    shown = api.get(f"{PATH}/{request.id}").json()["review"]
+    assert shown["candidate"] is None and not shown["choices"][0]["is_possible"]
+
+
+def test_an_interim_version_is_shown_while_the_request_waits(
+    api: TestClient, kernel: Kernel, digits: ReadyModel
+):
+    request = kernel.ask_classes(digits, 3)
+    kernel.serve_interim(digits)
+
+    shown = api.get(f"{PATH}/{request.id}").json()
+
+    assert (shown["status"], shown["reason"]) == ("queued", "interim_published")
+    assert (shown["interim"]["version"], shown["interim"]["guarantee"]) == (2, "approximate")
+    assert "certificate" not in shown["links"]
 
 
 def test_a_decided_request_awaits_no_decision(

@@ -69,6 +69,7 @@ def test_a_served_request_shows_its_run_and_its_audit(api: TestClient, kernel: K
     assert shown["audit"]["verdict"] == "pass"
     assert shown["audit"]["checks"][0] == {
         "name": "membership", "value": 0.51, "interval": [0.47, 0.55], "threshold": 0.6, "passed": True,
+        "is_decided": True, "detail": "loss-based attack",
     }  # fmt: skip
 
 

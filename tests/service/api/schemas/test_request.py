@@ -62,7 +62,17 @@ def test_an_audit_may_lower_what_is_claimed():
     assert view.run.guarantee == "suppressed"
     assert view.audit.model_dump() == {
         "verdict": "pass",
-        "checks": [{"name": "no_op", "value": 1.0, "interval": [0.0, 2.0], "threshold": 0.5, "passed": True}],
+        "checks": [
+            {
+                "name": "no_op",
+                "value": 1.0,
+                "interval": [0.0, 2.0],
+                "threshold": 0.5,
+                "passed": True,
+                "is_decided": True,
+                "detail": "moved",
+            }
+        ],
     }
 
 
@@ -74,6 +84,15 @@ def test_a_rung_without_a_candidate_leaves_the_one_before_on_show():
 
     assert (view.run.method, view.audit.verdict, view.run.attempts) == ("one_shot", "fail", 2)
     assert shown([failed]).run.method is None
+
+
+def test_the_rung_that_was_chosen_is_shown_though_others_came_after_it():
+    chosen = {"steps": [CLASS_STEP], "audit": audit("inconclusive")}
+    later = {"steps": [SAMPLES_STEP], "audit": audit("fail")}
+
+    view = shown([chosen, later], rung=0)
+
+    assert (view.run.method, view.audit.verdict) == ("one_shot", "inconclusive")
 
 
 def test_a_run_that_has_tried_nothing_yet_shows_its_stage():
@@ -99,5 +118,5 @@ def test_positions_and_ids_are_not_shown():
     assert view.target.model_dump(mode="json") == {"kind": "samples", "classes": [], "num_samples": 7}
     assert set(view.model_dump()) == {
         "id", "model", "target", "status", "reason", "received_at", "due_at", "completed_at", "progress",
-        "run", "audit", "links",
+        "run", "audit", "rungs", "interim", "acceptance", "review", "links",
     }  # fmt: skip

@@ -146,3 +146,43 @@ def test_title_lists_the_classes(visitor: TestClient, kernel: Kernel, digits: Re
     assert (
         "<h1>Forget classes 0 and 2 in digits</h1>" in visitor.get(f"/dashboard/requests/{request.id}").text
     )
+
+
+def test_what_needs_review_names_each_choice_with_its_command(
+    visitor: TestClient, kernel: Kernel, digits: ReadyModel
+) -> None:
+    request = kernel.ask_classes(digits, 3)
+    kernel.refuse(digits)
+
+    page = html.unescape(visitor.get(f"/dashboard/requests/{request.id}").text)
+
+    for choice in ("accept", "approve", "deny", "extend"):
+        assert f"lethe decide {request.id} {choice} --reason CODE" in page
+    assert "Publish the candidate of rung 1, whose audit said fail, as approximate." in page
+    assert "Exact retraining costs about 12.5 s." in page
+
+
+def test_an_accepted_version_says_that_a_person_did_it(
+    visitor: TestClient, kernel: Kernel, digits: ReadyModel
+) -> None:
+    request = kernel.ask_classes(digits, 3)
+    kernel.refuse(digits)
+    kernel.accept(request)
+    kernel.publish_accepted(digits)
+
+    page = html.unescape(visitor.get(f"/dashboard/requests/{request.id}").text)
+
+    assert "A person accepted it: officer, risk assessed." in page
+    assert "Accepted by a person" in page and "Refused" in page
+
+
+def test_an_interim_version_is_told_not_to_close_the_request(
+    visitor: TestClient, kernel: Kernel, digits: ReadyModel
+) -> None:
+    request = kernel.ask_classes(digits, 3)
+    kernel.serve_interim(digits)
+
+    page = html.unescape(visitor.get(f"/dashboard/requests/{request.id}").text)
+
+    assert "as an interim version" in page and "It does not close the request." in page
+    assert "Evidence" not in page
