@@ -70,7 +70,7 @@ class CensusCollector(Collector):
         yield GaugeMetricFamily("lethe_requests_overdue", "Open requests past their due date.", taken.overdue)
         yield GaugeMetricFamily(
             "lethe_queue_age_seconds",
-            "Age of the oldest request that waits for a run.",
+            "Age of the oldest request that waits for a first run.",
             taken.queue_age_seconds,
         )
         yield _by("lethe_jobs", "Jobs that are not done, by state.", "state", taken.jobs)

@@ -26,7 +26,8 @@ class Census:
     Attributes:
         requests: Requests in each state.
         overdue: Open requests past their due date.
-        queue_age_seconds: Age of the oldest request that waits for a run; 0 when none does.
+        queue_age_seconds: Age of the oldest request that waits for a first run; 0 when none does. Those that
+            an interim version serves wait as long as their policy says.
         jobs: Jobs that are ready, running and parked.
         unsequenced: Ledger entries that have no place in the tree yet.
     """
@@ -72,7 +73,9 @@ def census(session: Session) -> Census:
         session, select(Job.state, func.count()).where(Job.state.in_(OPEN_JOBS)).group_by(Job.state)
     )
     oldest = session.scalar(
-        select(func.min(ForgetRequest.received_at)).where(ForgetRequest.status == Status.QUEUED)
+        select(func.min(ForgetRequest.received_at)).where(
+            ForgetRequest.status == Status.QUEUED, ForgetRequest.interim.is_(None)
+        )
     )
     overdue = select(func.count(ForgetRequest.id)).where(
         ForgetRequest.due_at < now, ForgetRequest.status.not_in(CLOSED)

@@ -20,7 +20,7 @@ from service.core.methods import repository as methods
 from service.core.registry import repository as registry
 from service.core.registry.models import Model, ModelState
 from service.core.registry.policy import Policy
-from service.core.requests import lifecycle, repository
+from service.core.requests import interims, lifecycle, repository
 from service.core.requests.models import ForgetRequest, IdempotencyKey, TargetKind
 from service.core.requests.states import Status
 
@@ -215,8 +215,8 @@ def _resolve_classes(session: Session, model: Model, classes: Sequence[int]) -> 
     chosen = sorted(set(classes))
     if not chosen:
         raise _empty()
-    forgotten = lineage.forgotten_classes(session, model.id)
-    if not forgotten.keys() >= set(chosen) and len(forgotten.keys() | chosen) == num_classes:
+    forgotten = {*interims.forgotten(session, model).classes}
+    if not forgotten.issuperset(chosen) and len(forgotten.union(chosen)) == num_classes:
         raise errors.Invalid(
             "The target names every class that the model still knows, which would leave it with none. "
             "Retire the model instead.",

@@ -96,6 +96,8 @@ def deny(session: Session, request_id: uuid.UUID, principal: str, reason: str) -
         errors.Conflict: Its state awaits no decision.
     """
     request = _awaiting_decision(session, request_id)
+    if interims.is_settled(request):
+        queue.enqueue(session, request.model_id, JobKind.REFRESH)  # what it named may be read again
     move(session, request, Status.REJECTED, reason=reason, by=principal, decision="deny")
     return request
 

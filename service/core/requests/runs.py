@@ -28,7 +28,7 @@ from service.core.registry.service import NamedFile
 from service.core.requests import acceptance, gathering, interims, lifecycle, repository
 from service.core.requests.certificates import Signatory, certify
 from service.core.requests.models import ForgetRequest, Run, RunState
-from service.core.requests.states import Status
+from service.core.requests.states import DECIDABLE, Status
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,8 @@ def publish(
     """Publish, bury what was forgotten, complete every request with its certificate, finish the job.
 
     All of it is one transaction: either the new version is served and everything is told of it, or nothing
-    has happened. What the version needs for its next request is refreshed by a job of its own.
+    has happened. What the version needs for its next request is refreshed by a job of its own. One that was
+    retrained closes the requests that interim versions had forgotten before as well.
 
     Raises:
         errors.LeaseLost: The job is no longer ours.
@@ -247,6 +248,8 @@ def publish(
     version = _release(session, run, publication)
     _close(run, RunState.PUBLISHED)
     requests = _at_audit(session, run)
+    if publication.guarantee == Guarantee.EXACT:
+        requests += _retrained_without(session, run, assignment)
     _complete(session, run, requests, assignment, publication, signatory)
     queue.finish(session, lease)
     return version
@@ -467,6 +470,27 @@ def _at_audit(session: Session, run: Run) -> list[ForgetRequest]:
     return requests
 
 
+def _retrained_without(session: Session, run: Run, assignment: Assignment) -> list[ForgetRequest]:
+    """Return the settled requests whose data a retraining for others left out as well.
+
+    Another retraining for them would make the very same model, which no audit takes for a change.
+    """
+    left_out = interims.Forgotten(assignment.forgotten_classes, assignment.forgotten_positions)
+    served = []
+    for found in repository.with_interim(session, run.model_id):
+        if not interims.is_settled(found) or not left_out.covers(found):
+            continue
+        request = repository.request_by_id(session, found.id, lock=True)
+        if request.status in DECIDABLE:
+            if request.run_id is not None:
+                registry.drop_candidate(session, request.run_id)
+            lifecycle.move(session, request, Status.QUEUED, why="retrained_without_it")
+        if request.status == Status.QUEUED:
+            request.run_id = run.id
+            served.append(request)
+    return served
+
+
 def _complete(
     session: Session,
     run: Run,
@@ -477,10 +501,12 @@ def _complete(
 ) -> None:
     """Bury what was forgotten and certify each request; what the version needs next is refreshed later."""
     model = session.get_one(Model, run.model_id)
-    if assignment.classes:
-        lineage.bury_classes(session, model.id, model.dataset_id, run.id, assignment.classes)
-    if assignment.positions:
-        lineage.bury_positions(session, model.id, model.dataset_id, run.id, assignment.positions)
+    classes = {*assignment.classes, *(label for one in requests for label in one.classes)}
+    positions = {*assignment.positions, *(place for one in requests for place in one.positions or ())}
+    if classes:
+        lineage.bury_classes(session, model.id, model.dataset_id, run.id, sorted(classes))
+    if positions:
+        lineage.bury_positions(session, model.id, model.dataset_id, run.id, sorted(positions))
     for request in requests:
         certify(session, request, run, model, publication.files, publication.guarantee, signatory)
     queue.enqueue(session, model.id, JobKind.REFRESH)

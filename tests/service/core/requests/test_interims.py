@@ -327,3 +327,31 @@ def test_exact_retraining_is_due_by_window_due_date_or_at_once(
     else:
         assert due_at is not None
         assert abs(due_at - now - timedelta(days=expected_days)) < timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("is_in_review", [False, True])
+def test_a_retraining_for_others_closes_what_interim_versions_had_forgotten(
+    kernel: Kernel, sessions: Sessions, strict: ReadyModel, is_in_review: bool
+) -> None:
+    settled = kernel.ask_classes(strict, 3)
+    kernel.serve_interim(strict)
+    if is_in_review:
+        kernel.make_due(strict)
+        lease, assignment = begin_exact(kernel, strict)
+        with transaction(sessions) as session:
+            runs.refuse(session, lease, assignment.run_id)
+    fresh = kernel.ask_samples(strict, 1)
+    lease, assignment = kernel.begin(strict)
+    kernel.audit(lease, assignment)
+
+    with transaction(sessions) as session:
+        publication = runs.Publication(files_of_version("strict", 3), "exact")
+        runs.publish(session, lease, assignment, publication, kernel.signatory)
+
+    rows = [kernel.request(one.id) for one in (settled, fresh)]
+    assert {row.status for row in rows} == {Status.COMPLETED}
+    assert {row.run_id for row in rows} == {assignment.run_id}
+    with transaction(sessions) as session:
+        assert all(ledger.certificate_of(session, row.id) for row in rows)
+        assert lineage.forgotten_positions(session, strict.id) == [1, *strict.trained_on(3)]
+        assert [*lineage.forgotten_classes(session, strict.id)] == [3]
