@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from service.core.db.session import Sessions
 from service.core.lineage.models import Dataset
 from service.core.registry import repository as registry
-from service.core.registry.models import Model
+from service.core.registry.models import Model, VersionFile
 from service.core.requests.certificates import Signatory
 from service.core.storage.filesystem import FilesystemStore
 from workers.engine.client import Engine
@@ -76,7 +76,7 @@ def files_of(session: Session, model: Model, number: int) -> tuple[StoredFile, .
     )
 
 
-def is_masked(files: Sequence[StoredFile]) -> bool:
+def is_masked(files: Sequence[StoredFile | VersionFile]) -> bool:
     """Whether a version only masks an output, and has the weights without the mask beside it."""
     return any(file.name == UNMASKED for file in files)
 

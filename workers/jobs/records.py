@@ -20,6 +20,7 @@ from service.core.requests import interims
 from service.core.requests import repository as requests
 from workers.engine.messages import UpdateLogRef
 from workers.jobs import plan
+from workers.jobs.context import is_masked
 from workers.preparation.errors import RecordError
 from workers.preparation.update_log import record_erasure
 from workers.preparation.update_log.record_keys import KEYS
@@ -80,14 +81,17 @@ def _first_weights(session: Session, model: Model) -> str | None:
 
 
 def _fits(session: Session, model: Model) -> bool:
-    """Whether every version since the first was made by subtraction alone."""
+    """Whether every version since the first was made by subtraction alone.
+
+    One that is masked by the way does not count: what follows it starts from the weights without the mask.
+    """
     subtracting = {
         entry.name for entry in methods.all_methods(session) if plan.UPDATE_LOG in entry.description["needs"]
     }
     return all(
         {*_methods_of(session, version)} <= subtracting
         for version in registry.versions_of(session, model.id)
-        if version.number > 1
+        if version.number > 1 and not is_masked(registry.files_of(session, version.id))
     )
 
 

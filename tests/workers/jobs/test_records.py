@@ -14,7 +14,7 @@ from service.core.queue import repository as queue
 from service.core.queue.models import Job, JobKind
 from service.core.queue.repository import Lease
 from service.core.registry import repository as registry
-from service.core.registry.models import Model
+from service.core.registry.models import Model, VersionFile
 from service.core.requests import runs
 from service.core.requests.certificates import Signatory
 from service.core.storage.filesystem import FilesystemStore
@@ -23,7 +23,7 @@ from tests.fixtures.registry import ReadyModel
 from workers.engine.client import AlwaysOn, Engine
 from workers.engine.messages import UpdateLogRef
 from workers.jobs import records
-from workers.jobs.context import Context
+from workers.jobs.context import UNMASKED, Context
 from workers.jobs.purge import purge
 from workers.preparation.update_log import record_keys
 from workers.preparation.update_log.record_erasure import HEADER
@@ -167,3 +167,21 @@ def test_a_model_without_a_log_has_no_word_of_one_in_its_receipt(
 
     assert "update_log" not in receipt(sessions)
     assert not (context.settings.records_dir / KEYS).exists()
+
+
+def test_a_mask_by_the_way_does_not_void_the_log_for_what_starts_without_it(
+    context: Context,
+    kernel: Kernel,
+    sessions: Sessions,
+    digits: ReadyModel,
+    log: Path,
+) -> None:
+    kernel.ask_classes(digits, 3)
+    kernel.serve_interim(digits, "suppressed")
+    with transaction(sessions) as session:
+        version = registry.version_numbered(session, digits.id, 2)
+        session.add(
+            VersionFile(version_id=version.id, name=UNMASKED, sha256="0" * 64, size=1, is_public=False)
+        )
+
+    assert usable(context, sessions, digits) == UpdateLogRef(weights=log.name, subtracted=())

@@ -65,6 +65,42 @@ class TestOrder:
             finish(sessions, lease)
         assert claims == [*others, refresh]
 
+    def test_what_a_person_accepted_goes_before_every_other_job(
+        self, sessions: Sessions, digits: ReadyModel
+    ) -> None:
+        others = [enqueue(sessions, digits, kind) for kind in (JobKind.PURGE, JobKind.UNLEARN)]
+        accepted = enqueue(sessions, digits, JobKind.ACCEPT)
+
+        assert claimed(sessions, others[0]).job_id == accepted
+
+    def test_an_exact_retraining_that_is_not_due_holds_no_place(
+        self, sessions: Sessions, digits: ReadyModel
+    ) -> None:
+        with transaction(sessions) as session:
+            later = clock.now() + timedelta(days=7)
+            exact = queue.enqueue(session, digits.id, JobKind.EXACT, not_before=later)
+        other = enqueue(sessions, digits, JobKind.UNLEARN)
+
+        lease = claimed(sessions, exact)
+        assert lease.job_id == other
+        finish(sessions, lease)
+        assert claim(sessions, exact) is None
+
+    def test_an_exact_retraining_is_brought_forward_and_never_put_off(
+        self, sessions: Sessions, digits: ReadyModel
+    ) -> None:
+        now = clock.now()
+        for days in (7, 3, 9):
+            with transaction(sessions) as session:
+                due_at = now + timedelta(days=days)
+                exact = queue.enqueue(session, digits.id, JobKind.EXACT, not_before=due_at)
+        with transaction(sessions) as session:
+            assert session.get_one(Job, exact).not_before == now + timedelta(days=3)
+
+        enqueue(sessions, digits, JobKind.EXACT)
+
+        assert claimed(sessions, exact).kind == JobKind.EXACT
+
     def test_bell_for_an_unknown_job_is_ignored(self, sessions: Sessions) -> None:
         assert claim(sessions, uuid4()) is None
 
