@@ -51,9 +51,7 @@ def _told(outcome: campaign.Outcome, folder: Path, asked: argparse.Namespace) ->
     """Print the outcome; return whether a goal was missed."""
     for name, count in sorted(outcome.faults.items()):
         print(f"{count:>6} {name}")
-    print(
-        f"{outcome.num_requests} requests accepted, {outcome.num_versions} versions, seed {asked.seed}"
-    )
+    print(f"{outcome.num_requests} requests accepted, {outcome.num_versions} versions, seed {asked.seed}")
     for finding in outcome.findings:
         print(f"FINDING {finding}")
     print(

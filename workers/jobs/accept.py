@@ -9,7 +9,7 @@ from service.core.requests.runs import Publication
 from workers.engine import messages
 from workers.engine.client import Pulse
 from workers.engine.messages import StoredFile
-from workers.jobs import plan
+from workers.jobs import plan, reports
 from workers.jobs.context import WEIGHTS, Context, files_of, spec_of, unmasked
 from workers.jobs.prepare import named
 from workers.jobs.progress import Reporter
@@ -49,7 +49,10 @@ def accept(context: Context, lease: Lease, pulse: Pulse) -> None:
         asked, messages.CarryReply, pulse, Reporter(context.sessions, assignment.run_id)
     )
     facts = {**carried.facts, "verdict": candidate.verdict}
-    publication = Publication(named(carried.files), candidate.guarantee, facts, accepted.rung)
+    report = reports.keep(
+        context, assignment.run_id, candidate.guarantee, state="accepted", decisive=accepted.rung
+    )
+    publication = Publication((*named(carried.files), *report), candidate.guarantee, facts, accepted.rung)
     with transaction(context.sessions) as session:
         version = runs.publish_accepted(session, lease, accepted, publication, context.signatory)
     log.info("run.accepted", run=str(assignment.run_id), version=version.number)

@@ -65,6 +65,7 @@ class Facts:
         asked: What was to be forgotten.
         rungs: What was tried, in order, as the run keeps it.
         decisive: Which of the rungs decided, counted from 0; the last that was audited, if None.
+        acceptance: Who took a candidate upon themselves that its audit did not pass.
     """
 
     model: str
@@ -76,6 +77,7 @@ class Facts:
     asked: Sequence[Asked]
     rungs: Sequence[Mapping[str, Any]]
     decisive: int | None = None
+    acceptance: claims.Acceptance | None = None
 
 
 def compose(facts: Facts) -> dict[str, Any] | None:
@@ -135,7 +137,16 @@ def _told(audit: Mapping[str, Any]) -> dict[str, Any]:
             name: _without_few(side) if isinstance(side, Mapping) else side
             for name, side in (told["histograms"] or {}).items()
         }
+    if told.get("reference"):
+        groups = [_group(group) for group in told["reference"].get("groups", ())]
+        told["reference"] = {**told["reference"], "groups": groups}
     return told
+
+
+def _group(group: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a comparison with reference models may be told: no drawing of few samples."""
+    drawn = group.get("z")
+    return {**group, "z": _without_few(drawn)} if isinstance(drawn, Mapping) else {**group}
 
 
 def _without_few(sets: Mapping[str, Sequence[int]]) -> dict[str, Sequence[int]]:
@@ -146,7 +157,9 @@ def _statement(facts: Facts, rung: Mapping[str, Any]) -> str:
     """Return the first sentence: the claim of a published version, else that nothing was published."""
     if facts.version is not None and facts.guarantee is not None:
         method = _method(facts, rung, Guarantee(facts.guarantee))
-        stated = claims.statement(_Standing(facts.model, facts.version, method, _audit(rung)))
+        stated = claims.statement(
+            _Standing(facts.model, facts.version, method, _audit(rung), facts.acceptance)
+        )
         return f"{stated} {_INTERIM_ONLY}" if facts.state == INTERIM else stated
     said = {
         "pass": "the audit of the last attempt passed",
@@ -169,6 +182,7 @@ class _Standing:
     version: int
     method: claims.Method
     audit: claims.Audit
+    acceptance: claims.Acceptance | None
 
 
 def _method(facts: Facts, rung: Mapping[str, Any], guarantee: Guarantee) -> claims.Method:

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.core import errors
+from service.core.ledger import claims
 from service.core.registry import repository as registry
 from service.core.registry.models import Model
 from service.core.reports import document
@@ -38,7 +39,8 @@ def of_request(session: Session, request: ForgetRequest) -> dict[str, Any]:
 def of_run(session: Session, run: Run) -> dict[str, Any] | None:
     """Return the report of a run as it stands, or None where nothing has been audited."""
     version = registry.version_numbered(session, run.model_id, run.version) if run.version else None
-    return _composed(session, run, run.version, version.guarantee if version else None, run.state)
+    guarantee = version.guarantee if version else None
+    return _composed(session, run, run.version, guarantee, run.state, run.rung)
 
 
 def of_publication(
@@ -75,6 +77,7 @@ def _composed(
             asked=_asked(_served(session, run)),
             rungs=run.rungs,
             decisive=decisive,
+            acceptance=None if run.acceptance is None else claims.Acceptance(**run.acceptance),
         )
     )
 
