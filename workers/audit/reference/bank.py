@@ -82,6 +82,45 @@ class ReferenceBank:
         )
         return np.where(is_there, found, -1).astype(np.int64)
 
+    @classmethod
+    def empty(cls, positions: Rows, control_positions: Rows, control_labels: Rows) -> "ReferenceBank":
+        """Return a bank over these rows and controls that no member has scored yet."""
+        n, m = len(positions), len(control_positions)
+        return cls(
+            positions=positions.copy(),  # a manifest's rows cannot be written to, and a tensor must be
+            scores=np.empty((n, 0), np.float32),
+            is_in=np.empty((n, 0), np.bool_),
+            members=np.empty(0, np.int64),
+            control_positions=control_positions,
+            control_labels=control_labels,
+            control_scores=np.empty((m, 0), np.float32),
+        )
+
+    def with_member(
+        self, number: int, *, is_in: NDArray[np.bool_], scores: Scores, control_scores: Scores
+    ) -> "ReferenceBank":
+        """Return the bank with one member more, in the order of their numbers.
+
+        Args:
+            number: of the member; none of this bank has it.
+            is_in: bool [n], what it learned from.
+            scores: float32 [n].
+            control_scores: float32 [m].
+
+        Raises:
+            AuditError: the number is taken.
+        """
+        if number in self.members:
+            raise AuditError(f"expected a member that the bank lacks, got {number}, which it has: skip it")
+        place = int(np.searchsorted(self.members, number))
+        return replace(
+            self,
+            scores=np.insert(self.scores, place, scores, axis=1),
+            is_in=np.insert(self.is_in, place, is_in, axis=1),
+            members=np.insert(self.members, place, number),
+            control_scores=np.insert(self.control_scores, place, control_scores, axis=1),
+        )
+
     def without(self, gone: Rows) -> "ReferenceBank":
         """Return what may be kept once rows are deleted: neither they, nor any member that learned from them.
 
