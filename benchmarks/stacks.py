@@ -92,6 +92,7 @@ def train(
     initial: Params | None = None,
     shape: Callable[[Params, Params], Params] | None = None,
     show: Callable[[Tensor, Tensor], Tensor] | None = None,
+    rows: Sequence[NDArray[np.int64]] | None = None,
 ) -> Params:
     """Return a stack trained by a recipe, one member a seed.
 
@@ -102,20 +103,27 @@ def train(
         initial: a stack to start from; newly drawn if None.
         shape: (weights, gradients) -> the gradients to step along.
         show: (images [models, b, 64], labels [models, b]) -> what each member sees in their place, as codes.
+        rows: of the data, those that each member learns from; all if None. In an epoch every member learns
+            from as many as the member with the fewest has.
     """
     weights = {name: tensor.clone() for name, tensor in (initial or drawn(seeds)).items()}
     velocity = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
-    size = len(data.labels)
+    learned = [np.arange(len(data.labels))] * len(seeds) if rows is None else rows
+    own = [torch.from_numpy(each) for each in learned]
+    size = min(len(each) for each in own)
     starts = range(0, size, recipe.batch_size)
     num_steps, step = recipe.epochs * len(starts), 0
     for epoch in range(recipe.epochs):
         orders = torch.stack(
-            [torch.randperm(size, generator=seeding.generator(seed, "order", epoch)) for seed in seeds]
+            [
+                each[torch.randperm(len(each), generator=seeding.generator(seed, "order", epoch))[:size]]
+                for each, seed in zip(own, seeds, strict=True)
+            ]
         )
         for start in starts:
-            rows = orders[:, start : start + recipe.batch_size]
+            batch = orders[:, start : start + recipe.batch_size]
             rate = recipe.learning_rate * (1 + np.cos(np.pi * step / num_steps)) / 2
-            images, labels = data.images[rows], data.labels[rows]
+            images, labels = data.images[batch], data.labels[batch]
             steps = gradients(weights, images if show is None else show(images, labels), labels)
             if shape is not None:
                 steps = shape(weights, steps)

@@ -139,12 +139,19 @@ class CheckResult:
 def worst_of(results: Sequence[CheckResult], centre: float) -> CheckResult | None:
     """Return the result that decides over all groups: a failure, else an undecided one, else the farthest.
 
+    One that is outranked stands behind all that are not.
+
     Args:
         results: of one check, one a group.
         centre: the value that nothing is wrong at; the result farthest from it is shown.
     """
     return max(
         results,
-        key=lambda each: (not each.passed and each.is_decided, not each.is_decided, abs(each.value - centre)),
+        key=lambda each: (
+            not each.is_outranked,
+            not each.passed and each.is_decided,
+            not each.is_decided,
+            abs(each.value - centre),
+        ),
         default=None,
     )

@@ -32,6 +32,8 @@ class Limits:
         resurrection_margin: log odds by which less of a class must come back than behind an output mask.
         neighbour_drop: by how much more accuracy the forget set's neighbours may lose than other kept
             samples, as a share.
+        reference_power: smallest power with which the reference bank clears a set of samples; 0 clears
+            without asking whether anything could have been noticed.
     """
 
     forgotten_accuracy: float = 0.05
@@ -47,6 +49,7 @@ class Limits:
     resurrection_references: float = 3.0
     resurrection_margin: float = 0.7
     neighbour_drop: float = 0.10
+    reference_power: float = 0.5
 
     @classmethod
     def of(cls, changed: Mapping[str, float]) -> "Limits":

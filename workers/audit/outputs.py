@@ -14,6 +14,7 @@ from workers.audit.errors import AuditError
 from workers.audit.limits import Limits
 from workers.audit.reference.bank import ReferenceBank
 from workers.audit.resurrection import probed
+from workers.audit.reference.judging import Asked, Judgement, Question, judge
 from workers.audit.resurrection.references import Judged
 from workers.numerics.batches import SampleSet
 from workers.numerics.metrics import confidence, logits_of
@@ -128,6 +129,16 @@ class Outputs:
     bank: ReferenceBank | None = None
     resurrections: tuple[Judged, ...] = ()
 
+    @cached_property
+    def judgements(self) -> tuple[Judgement | None, ...]:
+        """What the reference bank says of each group; None for a class, and where it can say nothing."""
+        return tuple(self._judgement(group) for group in self.groups)
+
+    def is_judged(self, group: Group) -> bool:
+        """Whether the reference bank decides about a group, for or against the new model."""
+        found = self.judgements[self.groups.index(group)]
+        return found is not None and (found.is_refused or found.doubt(self.limits.reference_power) is None)
+
     @property
     def gone(self) -> tuple[int, ...]:
         """Classes the new model should no longer know, forgotten now or earlier; sorted."""
@@ -148,6 +159,39 @@ class Outputs:
     def everything(self) -> tuple[Pair, ...]:
         """Every non-empty set of samples."""
         return tuple(p for p in (*(g.forget for g in self.groups), self.retain, self.unseen) if len(p))
+
+    def _judgement(self, group: Group) -> Judgement | None:
+        if self.bank is None or group.kind != SAMPLES_KIND:
+            return None
+        controls, rows = self._controls(self.bank)
+        labels = self.bank.control_labels[controls]
+
+        def asked(forget: Answers, unseen: Answers) -> Asked:
+            return Asked(forget.log_odds, Answers(unseen.logits[rows], labels).log_odds)
+
+        return judge(
+            Question(
+                bank=self.bank,
+                samples=self.bank.rows_of(group.positions),
+                controls=controls,
+                is_own=labels == self.unseen.new.labels[rows],
+                new=asked(group.forget.new, self.unseen.new),
+                base=asked(group.forget.base, self.unseen.base),
+                seed=self.seed,
+            )
+        )
+
+    def _controls(self, bank: ReferenceBank) -> tuple[Positions, Positions]:
+        """Return which controls of the bank are unseen samples here, and which of `unseen` each of them is.
+
+        Those that show a forgotten class, or are scored for one, tell of that forgetting and are left out.
+        """
+        place = {int(position): row for row, position in enumerate(self.unseen_positions)}
+        rows = np.array([place.get(int(position), -1) for position in bank.control_positions], np.int64)
+        is_there = (rows >= 0) & ~np.isin(bank.control_labels, self.gone)
+        is_there[is_there] = ~np.isin(self.unseen.new.labels[rows[is_there]], self.gone)
+        controls = np.flatnonzero(is_there)
+        return controls, rows[controls]
 
     @property
     def num_non_finite(self) -> int:

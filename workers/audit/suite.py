@@ -1,6 +1,7 @@
 """Runs the whole audit: one forward pass of both models, every check, one verdict, one report."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from workers.audit.limits import Limits
 from workers.audit.outputs import Progress, collect
 from workers.audit.resurrection import curves
 from workers.audit.resurrection.references import Judged
-from workers.audit.summary import BIN_EDGES, Summary, summarise
+from workers.audit.summary import BIN_EDGES, Summary, referenced, summarise
 from workers.audit.verdict import SUITE, Verdict, concerns, judge
 
 FINITE = "finite"
@@ -28,6 +29,7 @@ class Report:
         limits: thresholds that were in force.
         before: the base model in numbers; None if the new model's outputs are not finite.
         after: the new model in numbers; None likewise.
+        reference: what the reference bank says of each group of samples that it knows; None without a bank.
         seconds: wall time of the audit.
         resurrections: what the probes found of each forgotten class; empty unless the claim is approximate.
     """
@@ -39,6 +41,7 @@ class Report:
     limits: Limits
     before: Summary | None
     after: Summary | None
+    reference: Mapping[str, Any] | None
     seconds: float
     resurrections: tuple[Judged, ...] = ()
 
@@ -60,6 +63,7 @@ class Report:
                 "after": self.after and self.after.histograms,
             },
             "resurrection": curves.to_json(self.resurrections),
+            "reference": self.reference,
             "seconds": self.seconds,
         }
 
@@ -71,7 +75,7 @@ class Report:
             "threshold": result.threshold,
             "passed": result.passed,
             "is_decided": result.is_decided,
-            "is_gate": result.name in self.gates,
+            "is_gate": result.name in self.gates and not result.is_outranked,
             "detail": result.detail,
         }
 
@@ -102,6 +106,7 @@ def audit(given: AuditInput, progress: Progress | None = None) -> Report:
         limits=outputs.limits,
         before=summarise(outputs, is_new=False) if is_finite else None,
         after=summarise(outputs, is_new=True) if is_finite else None,
+        reference=referenced(outputs) if is_finite else None,
         seconds=time.perf_counter() - started_at,
         resurrections=outputs.resurrections,
     )

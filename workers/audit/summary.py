@@ -59,6 +59,14 @@ def summarise(outputs: Outputs, *, is_new: bool) -> Summary:
     )
 
 
+def referenced(outputs: Outputs) -> dict[str, Any] | None:
+    """Return what the reference bank says of each group that it judged; None without a bank."""
+    if outputs.bank is None:
+        return None
+    judged = [judgement for judgement in outputs.judgements if judgement is not None]
+    return {"members": len(outputs.bank), "groups": [judgement.to_json() for judgement in judged]}
+
+
 def _joined(parts: list[Answers]) -> Answers:
     return Answers(np.concatenate([p.logits for p in parts]), np.concatenate([p.labels for p in parts]))
 

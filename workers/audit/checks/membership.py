@@ -13,7 +13,13 @@ Undecided by design when the samples are so few that an attack of AUC `membershi
 noticed in fewer than 80 % of all cases; with the default of 1, a perfect attack, that is at up to three
 forgotten samples. The detail states which AUC would have been noticed: a pass at 20 samples excludes a
 strong attack and no more. Stronger attacks than this one exist.
+
+About samples that the reference bank judges this check informs alone: a sample that is unusual in its class
+stands out in models that never saw it, too, and the bank knows that. Without one it may refuse, but its pass
+is not enough (`reference`).
 """
+
+from dataclasses import replace
 
 from workers.audit.base import CheckResult, Gating, worst_of
 from workers.audit.comparison import Comparison, Estimate
@@ -29,7 +35,13 @@ class Membership:
 
     def run(self, outputs: Outputs) -> CheckResult | None:
         """Attack each group and return the worst outcome."""
-        return worst_of([self._attack(group, outputs) for group in outputs.groups], centre=0.5)
+        return worst_of(
+            [
+                replace(self._attack(group, outputs), is_outranked=outputs.is_judged(group))
+                for group in outputs.groups
+            ],
+            centre=0.5,
+        )
 
     def _attack(self, group: Group, outputs: Outputs) -> CheckResult:
         limits = outputs.limits

@@ -7,8 +7,11 @@ how much: it catches a few samples driven far off, which hardly move an AUC. The
 
 Rule: refused when the mean log odds surely (95 % interval) lie more than `conspicuousness` below the unseen
 ones, and fell by more than that against the base model: samples that are hard by nature are hard in both. A
-limit of 1 is odds lower by a factor of e.
+limit of 1 is odds lower by a factor of e. About samples that the reference bank judges, this check informs
+alone.
 """
+
+from dataclasses import replace
 
 from workers.audit.base import CheckResult, Gating, worst_of
 from workers.audit.comparison import Comparison
@@ -23,8 +26,12 @@ class OverForgetting:
 
     def run(self, outputs: Outputs) -> CheckResult | None:
         """Compare each group and return the worst outcome; None where there is nothing to compare with."""
-        found = [self._compare(group, outputs) for group in outputs.groups]
-        return worst_of([result for result in found if result is not None], centre=0.0)
+        found = [
+            replace(result, is_outranked=outputs.is_judged(group))
+            for group in outputs.groups
+            if (result := self._compare(group, outputs)) is not None
+        ]
+        return worst_of(found, centre=0.0)
 
     def _compare(self, group: Group, outputs: Outputs) -> CheckResult | None:
         new = Comparison.of(group.forget.new, outputs.unseen.new, outputs.seed)
