@@ -100,9 +100,8 @@ def _match(bank: ReferenceBank, samples: Indices, controls: Floats, rows: Indice
     deviation = np.sqrt((((scores - mean[:, None]) ** 2) * out).sum(axis=1) / (num_out[:, 0] - 1))
     # 1. Every control under every sample's members.
     control_mean = out @ controls.T / num_out  # [n, m]
-    # 2. The nearest; a stable order makes equals the same again.
-    width = min(NUM_MATCHED, controls.shape[0] // 2 or 1)
-    order = np.argsort(np.abs(control_mean - mean[:, None]), axis=1, kind="stable")[:, :width]  # [n, w]
+    # 2. The nearest.
+    order = _nearest(control_mean, mean, min(NUM_MATCHED, controls.shape[0] // 2 or 1))  # [n, w]
     control_mean = np.take_along_axis(control_mean, order, axis=1)
     # 3. Deviations, and what each member says, of the nearest alone.
     apart = controls[order] - control_mean[:, :, None]  # [n, w, k]
@@ -120,3 +119,9 @@ def _match(bank: ReferenceBank, samples: Indices, controls: Floats, rows: Indice
         member_z=member_z,
         member_excess=member_z - usual,
     )
+
+
+def _nearest(control_mean: Floats, mean: Floats, width: int) -> Indices:
+    """Return the controls whose mean is nearest, [n, width]; a stable order makes equals the same again."""
+    order: Indices = np.argsort(np.abs(control_mean - mean[:, None]), axis=1, kind="stable")[:, :width]
+    return order

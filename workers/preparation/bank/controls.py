@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from workers.numerics import seeding
 from workers.numerics.datasets.base import Manifest
 
-MAX_ROWS = 2000
+MAX_ROWS = 1000
 NUM_WRONG = 3
 
 
