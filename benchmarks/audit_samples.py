@@ -8,7 +8,8 @@ says how often each way is refused, by the `reference` check alone and by the wh
 be approximate. The second says what happens to retrained models when every one of them lost a set of its own,
 of 1 to 200 samples: their p-values should be uniform, and one in twenty refused.
 
-Shares have Clopper-Pearson intervals over models. In the first table all models of a row forgot one set and
+Shares have Clopper-Pearson intervals over models; in the second table the goal is missed where even the lower
+end lies above it. In the first table all models of a row forgot one set and
 stand before one bank, so that the luck of that set and bank is not in the interval; it is in the second's.
 """
 
@@ -226,7 +227,7 @@ def _print_figures(rows: Sequence[Row], own: Mapping[tuple[str, int, int], Seque
     must_fail = {"original", *(way.name for way in MUST_FAIL)}
     for row in rows:
         share, low, high = _share(row.num_refused, len(row.judgements))
-        goal = "reported"
+        goal = None
         if row.forget_set == "canaries" and row.way in must_fail:
             goal, is_wrong = f">= {GOAL_REFUSED}", share < GOAL_REFUSED
         elif row.forget_set == "canaries" and row.way == "gold":
@@ -244,14 +245,14 @@ def _print_figures(rows: Sequence[Row], own: Mapping[tuple[str, int, int], Seque
         ]
         share, low, high = _share(sum(each.is_refused for each in found), len(found))
         is_missed |= low > GOAL_SPARED
-        _figure(f"own_sets_gold_k{num_members}_refused", share, low, high, f"<= {GOAL_SPARED} (low)")
+        _figure(f"own_sets_gold_k{num_members}_refused", share, low, high)
+        _figure(f"own_sets_gold_k{num_members}_surely_refused", low, low, high, f"<= {GOAL_SPARED}")
     return is_missed
 
 
-def _figure(name: str, value: float, low: float, high: float, goal: str) -> None:
-    print(
-        f"figure audit_samples_{name} value={value:.4f} low={low:.4f} high={high:.4f} unit=share goal={goal}"
-    )
+def _figure(name: str, value: float, low: float, high: float, goal: str | None = None) -> None:
+    end = f" goal={goal}" if goal else ""
+    print(f"figure audit_samples_{name} value={value:.4f} low={low:.4f} high={high:.4f} unit=share{end}")
 
 
 def _share(num_hits: int, total: int) -> tuple[float, float, float]:
