@@ -8,9 +8,9 @@ says how often each way is refused, by the `reference` check alone and by the wh
 be approximate. The second says what happens to retrained models when every one of them lost a set of its own,
 of 1 to 200 samples: their p-values should be uniform, and one in twenty refused.
 
-Shares have Clopper-Pearson intervals over models; in the second table the goal is missed where even the lower
-end lies above it. In the first table all models of a row forgot one set and
-stand before one bank, so that the luck of that set and bank is not in the interval; it is in the second's.
+Shares have Clopper-Pearson intervals over models. In the first table all models of a row forgot one set and
+stand before one bank, so that the luck of that set and bank is not in the interval; it is in the second's,
+and the goal there is missed only where the whole interval lies above it.
 """
 
 import argparse
