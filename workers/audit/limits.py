@@ -27,7 +27,8 @@ class Limits:
             perfect attack would be noticed.
         conspicuousness: how far below unseen samples of its class the forget set's mean log odds may surely
         be.
-        resurrection_level: how often the probes may refuse a model that never saw the class, all together.
+        resurrection_level: how often the probes, all together, may refuse a model that never saw the class;
+            other checks err too, and the suite as a whole is to do so in at most one of twenty cases.
         resurrection_references: models that never saw a class, with fewer of which the probes do not judge.
         resurrection_margin: log odds by which less of a class must come back than behind an output mask.
         neighbour_drop: by how much more accuracy the forget set's neighbours may lose than other kept
@@ -45,7 +46,7 @@ class Limits:
     membership_margin: float = 0.05
     membership_detectable: float = 1.0
     conspicuousness: float = 1.0
-    resurrection_level: float = 0.05
+    resurrection_level: float = 0.03
     resurrection_references: float = 3.0
     resurrection_margin: float = 0.7
     neighbour_drop: float = 0.10

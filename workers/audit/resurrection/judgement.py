@@ -17,8 +17,8 @@ standard deviation s: the *limit* is the one-sided prediction limit of one more 
 
 t and z being the quantiles of Student's t with R - 1 degrees and of the normal at 1 - level, and b the
 binomial error of the log odds, below which no spread is believed. Above the limit the candidate is refused.
-The level is `resurrection_level`, parted over the probes by SHARES, so all together they refuse at most one
-in twenty models that never saw the class (Bonferroni). A probe has *power* if the limit is below 0: it would
+The level is `resurrection_level`, parted over the probes by SHARES, so that is how often they refuse a model
+that never saw the class, all together (Bonferroni). A probe has *power* if the limit is below 0: it would
 have refused a mask.
 
 The *deepest* probe is relearning, and rescue where the network has no linear head to learn anew. It decides

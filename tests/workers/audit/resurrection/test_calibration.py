@@ -21,14 +21,14 @@ from workers.preparation.recipe import TrainingRecipe
 from workers.preparation.training import train
 
 SOURCE = open_digits()
-RECIPE = TrainingRecipe(epochs=12, batch_size=32, learning_rate=0.1)
+RECIPE = TrainingRecipe(epochs=20, batch_size=32, learning_rate=0.1)
 CLASS = 3
 NUM_REFERENCES = 7
 PROBES = {"rescue", "relearning", "relapse"}
 
 
 def build():
-    return architectures.mlp(in_features=64, hidden=64)
+    return architectures.mlp(in_features=64)
 
 
 def without(label, seed):
