@@ -13,8 +13,8 @@ from workers.audit.base import APPROXIMATE, CLASS_KIND, SAMPLES_KIND, AuditInput
 from workers.audit.errors import AuditError
 from workers.audit.limits import Limits
 from workers.audit.reference.bank import ReferenceBank
-from workers.audit.resurrection import probed
 from workers.audit.reference.judging import Asked, Judgement, Question, judge
+from workers.audit.resurrection import probed
 from workers.audit.resurrection.references import Judged
 from workers.numerics.batches import SampleSet
 from workers.numerics.metrics import confidence, logits_of
