@@ -25,7 +25,9 @@ class JobKind(StrEnum):
     PURGE = "purge"
     """Delete the files of withdrawn versions and leave receipts."""
     REFRESH = "refresh"
-    """Take anew what the served version needs for its next request; lets every other job go first."""
+    """Take anew what the served version needs for its next request; only a study comes after it."""
+    STUDY = "study"
+    """Make references for the audit and rehearse forgetting, a turn at a time; every other job goes first."""
 
 
 class JobState(StrEnum):

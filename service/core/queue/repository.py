@@ -21,9 +21,14 @@ from service.core.queue import doorbell
 from service.core.queue.models import Job, JobKind, JobState
 
 RETRY_SECONDS = 1.0
-TURN = (Job.kind == JobKind.REFRESH, Job.kind != JobKind.ACCEPT, Job.position)
-"""Whose turn it is among a model's jobs: as they came, but nobody waits for a refresh, and what a person
-accepted is published before a run moves the version that it is to follow."""
+TURN = (
+    Job.kind == JobKind.STUDY,
+    Job.kind == JobKind.REFRESH,
+    Job.kind != JobKind.ACCEPT,
+    Job.position,
+)
+"""Whose turn it is among a model's jobs: as they came, but nobody waits for a refresh, or for a study, and what a
+person accepted is published before a run moves the version that it is to follow."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +99,29 @@ def is_waiting(session: Session, model_id: uuid.UUID, kind: JobKind) -> bool:
     return session.scalar(select(waiting.exists())) is True
 
 
+def is_held_up(session: Session, lease: Lease) -> bool:
+    """Whether a job waits that could run if this one ended: of its model, or of one that nobody works on.
+
+    Studies do not count: they hold each other up in turns.
+    """
+    running = aliased(Job)
+    busy = select(running.id).where(running.model_id == Job.model_id, running.state == JobState.RUNNING)
+    waiting = select(Job.id).where(
+        Job.state == JobState.READY,
+        Job.kind != JobKind.STUDY,
+        or_(Job.not_before.is_(None), Job.not_before <= _moment()),
+        or_(Job.model_id == lease.model_id, ~busy.exists()),
+    )
+    return session.scalar(select(waiting.exists())) is True
+
+
 def ring(session: Session, job_id: uuid.UUID) -> None:
     """Tell the relay, when this transaction commits, that a job is ready."""
     session.execute(select(func.pg_notify(doorbell.JOBS_CHANNEL, str(job_id))))
 
 
 def claim(session: Session, job_id: uuid.UUID, owner: str, lease_seconds: float) -> Lease | None:
-    """Claim the first ready job of a model, in the order they came, a refresh last.
+    """Claim the first ready job of a model, in the order they came, a refresh and then a study last.
 
     A retry that is not due yet holds its place: later jobs of the model wait behind it, so that order is kept
     and attempts are counted where they belong. An exact retraining that is put off for days holds none.

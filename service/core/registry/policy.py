@@ -63,6 +63,24 @@ class Policy(BaseModel):
         default=False,
         description="Answer a class request within seconds by an interim version whose output is masked.",
     )
+    reference_models: int = Field(
+        default=16,
+        ge=0,
+        le=256,
+        description="Models trained on half of the data, that the audit of sample requests compares with.",
+    )
+    class_references: int = Field(
+        default=8,
+        ge=0,
+        le=1000,
+        description="Models trained without one class, that the audit of class requests compares with.",
+    )
+    study_seconds: float = Field(
+        default=600.0,
+        ge=0,
+        description="Time a worker may spend on a version, when nobody waits, to make these models and to "
+        "rehearse forgetting; 0 for no study.",
+    )
     approval_required: bool = Field(default=False, description="Hold each request until a person approves.")
     cancel_window_seconds: float = Field(
         default=0.0,

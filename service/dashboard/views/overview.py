@@ -28,6 +28,7 @@ DOING = {
     JobKind.ACCEPT: "Publishing what a person accepted",
     JobKind.PURGE: "Deleting withdrawn files",
     JobKind.REFRESH: "Getting ready for the next request",
+    JobKind.STUDY: "Studying what it can promise",
 }
 
 
