@@ -2,15 +2,20 @@
 
 A field is declared with `parameter(...)`, which carries its meaning and bounds as metadata. Only numbers,
 integers, booleans and strings occur, each optionally None ("let the method choose").
+
+No strength is portable between models, so forgetting is rehearsed at several. A record may name these
+settings, by the kind of request, in a class variable REHEARSED; without one only its defaults are rehearsed.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import Field, field, fields
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeAlias, get_args, get_type_hints
 
-from workers.unlearning.base import Json
+from workers.unlearning.base import Json, Kind
 from workers.unlearning.errors import ParametersError
+
+Rehearsed: TypeAlias = Mapping[Kind, tuple[Mapping[str, Json], ...]]
 
 _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
@@ -56,6 +61,12 @@ def read(record: type[Any], given: Mapping[str, Any]) -> Any:
             )
         _check(record, known[name], value)
     return record(**given)
+
+
+def rehearsed(record: type[Any], kind: Kind) -> tuple[Mapping[str, Json], ...]:
+    """Return the settings at which a rehearsal tries a method, the cheapest first; {} are its defaults."""
+    named: Rehearsed = getattr(record, "REHEARSED", {})
+    return named.get(kind, ({},))
 
 
 def _scalar(record: type[Any], each: Field[Any]) -> tuple[type[Any], bool]:

@@ -28,6 +28,7 @@ forgotten earlier are protected no more. BatchNorm's running statistics stay as 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ from workers.unlearning.base import ForgetProblem, Guarantee, Json, Kind, Need, 
 from workers.unlearning.code_guard import Guard, code_panel, largest, log_odds
 from workers.unlearning.errors import IneffectiveError, MissingNeedError
 from workers.unlearning.output_row import OutputRow
-from workers.unlearning.parameters import parameter
+from workers.unlearning.parameters import Rehearsed, parameter
 from workers.unlearning.rehearsal import Panel
 
 REACH = 2.0  # 1 takes the forgotten code to the remaining codes' mean log odds, 2 as far beyond
@@ -59,6 +60,8 @@ class OneShotParameters:
         output_lambda_2: the same inside it.
         hidden_budget: what the search for lambda_2 may cost.
     """
+
+    REHEARSED: ClassVar[Rehearsed] = {Kind.CLASS: ({}, {"hidden_budget": 0.03}, {"hidden_budget": 0.003})}
 
     lambda_1: float | None = parameter(
         None, "Largest factor on the amplitude (Eq. 7); null sets no bound.", minimum=1e-12, maximum=1e12

@@ -21,6 +21,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from workers.numerics.importance import Importance
 from workers.numerics.params import Params
@@ -29,7 +30,7 @@ from workers.unlearning.base import ForgetProblem, Guarantee, Json, Kind, Need, 
 from workers.unlearning.dampening import Shares, Strength
 from workers.unlearning.errors import DivergedError, ParametersError
 from workers.unlearning.judges import ClassJudge, SampleJudge
-from workers.unlearning.parameters import parameter
+from workers.unlearning.parameters import Rehearsed, parameter
 from workers.unlearning.training.repair import Course
 from workers.unlearning.trials import Candidate, repaired, search
 
@@ -38,6 +39,11 @@ CLASS_DAMPENINGS = (0.03, 0.1, 0.3, 1.0)
 SAMPLE_QUANTILES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3)  # of weights selected: few samples, small shares
 SAMPLE_FACTORS = (0.1, 0.5, 1.0)  # what a weight just selected is multiplied by
 NUM_REPORTED = 3
+REHEARSED_SETTINGS: Rehearsed = {
+    Kind.CLASS: (*({"rho": rho, "repair": False} for rho in (0.3, 0.1, 0.5)), {}, {"repair": True}),
+    Kind.SAMPLES: ({}, {"repair": True}),
+}
+"""A stated rho leaves only the dampening to search: a twentieth of the cost of a whole search."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,8 @@ class SsdParameters:
         repair_steps: how long, in batches of 64.
         repair_rate: the first learning rate of the repair.
     """
+
+    REHEARSED: ClassVar[Rehearsed] = REHEARSED_SETTINGS
 
     rho: float | None = parameter(
         None, "Select weights above this share of information; null searches.", minimum=0.0, maximum=1.0

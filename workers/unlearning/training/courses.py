@@ -7,11 +7,11 @@ passed forward and backward counts one, one that a teacher is only asked about c
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 from workers.numerics.batches import SampleSet
-from workers.unlearning.base import ForgetProblem, Json, Progress
-from workers.unlearning.parameters import parameter
+from workers.unlearning.base import ForgetProblem, Json, Kind, Progress
+from workers.unlearning.parameters import Rehearsed, parameter
 from workers.unlearning.training import budget, descent
 from workers.unlearning.training.descent import Batch, Course
 
@@ -26,6 +26,8 @@ class CourseParameters:
         budget: the most it may cost.
         learning_rate: at the first step.
     """
+
+    REHEARSED: ClassVar[Rehearsed] = dict.fromkeys(Kind, ({"budget": 0.01}, {"budget": 0.03}, {}))
 
     budget: float = parameter(
         0.1, "Most it may cost, as a share of the recorded training.", minimum=1e-6, maximum=1.0
