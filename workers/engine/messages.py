@@ -207,7 +207,64 @@ class SweepReply(Message):
     """Paths below the folder of slices."""
 
 
-Call = Annotated[Catalogue | Prepare | Unlearn | Audit | Carry | Refresh | Sweep, Field(discriminator="call")]
+class Study(Message):
+    """Take a turn at a version's references and rehearsal; nothing that is served changes.
+
+    Attributes:
+        reference_models: How many members the reference bank should have.
+        class_references: How many classes should have a reference.
+        training_seconds: Measured cost of training the model once.
+        seconds_left: That may still be spent on this version's study.
+        turn_seconds: How long this turn may last; what was begun is ended.
+        give_way_path: File that appears when somebody waits: the turn ends as soon as it may.
+        ladders: Kind of request -> the methods of the policy's ladder.
+        method_parameters: What the policy states of methods; such a method is rehearsed so alone.
+        limits: Of the policy, for the audit.
+        given_up: Part of the study -> why it is not tried again.
+    """
+
+    call: Literal["study"] = "study"
+    model: ModelSpec
+    base: tuple[StoredFile, ...]
+    forgotten_classes: tuple[int, ...]
+    forgotten_positions: tuple[int, ...]
+    reference_models: int
+    class_references: int
+    training_seconds: float | None
+    seconds_left: float
+    turn_seconds: float
+    give_way_path: str
+    ladders: dict[Literal["class", "samples"], tuple[str, ...]]
+    method_parameters: dict[str, dict[str, Any]]
+    limits: dict[str, float]
+    given_up: dict[str, str]
+
+
+class StudyReply(Message):
+    """What the version has now.
+
+    Attributes:
+        files: The study's private files; they take the place of those it had.
+        is_done: Whether another turn would do nothing.
+        seconds: That this turn took.
+        given_up: As in the call, with what failed in this turn.
+        references: Counts and classes, for people.
+        promise: What the model can promise, kind by kind; empty until something was rehearsed.
+        left_out: What the study leaves out, and why, as sentences.
+    """
+
+    files: tuple[StoredFile, ...]
+    is_done: bool
+    seconds: float
+    given_up: dict[str, str]
+    references: dict[str, Any]
+    promise: list[dict[str, Any]]
+    left_out: tuple[str, ...]
+
+
+Call = Annotated[
+    Catalogue | Prepare | Unlearn | Audit | Carry | Refresh | Sweep | Study, Field(discriminator="call")
+]
 
 
 class Asked(Message):

@@ -22,6 +22,7 @@ from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.base import DatasetSource
 from workers.numerics.params import Params, conform, from_bytes, read_file, to_bytes
 from workers.preparation.recipe import TrainingRecipe
+from workers.preparation.rehearsal.record import Rehearsal
 from workers.preparation.slices import Slices
 from workers.preparation.update_log.reading import FileLog, open_log
 
@@ -31,6 +32,7 @@ CODES = "prepared/codes.safetensors"
 HEAD = "prepared/head.safetensors"
 BANK = "prepared/bank.safetensors"
 CLASS_REFERENCES = "prepared/class_references.json"
+REHEARSAL = "prepared/rehearsal.json"
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,13 @@ class Workbench:
         for file in files:
             if file.name == CLASS_REFERENCES:
                 return ClassReferences.of_json(self.read_json(file.sha256)["references"])
+        return None
+
+    def rehearsal(self, files: Sequence[StoredFile]) -> Rehearsal | None:
+        """Return what was rehearsed of a version, or None."""
+        for file in files:
+            if file.name == REHEARSAL:
+                return Rehearsal.of_json(self.read_json(file.sha256))
         return None
 
     def read_json(self, sha256: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from service.core import errors, logging
 from service.core.db.session import transaction
 from service.core.lineage import repository as lineage
 from service.core.queue import repository as queue
+from service.core.queue.models import JobKind
 from service.core.queue.repository import Lease
 from service.core.registry import service as registry
 from service.core.registry.models import Model
@@ -60,6 +61,7 @@ def prepare(context: Context, lease: Lease, pulse: Pulse) -> None:
                 run_id=None,
                 facts=reply.facts,
             )
+            queue.enqueue(session, model.id, JobKind.STUDY)
             queue.finish(session, lease)
     finally:
         rows.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from service.core import logging
 from service.core.db.session import transaction
 from service.core.lineage import repository as lineage
 from service.core.queue import repository as queue
+from service.core.queue.models import JobKind
 from service.core.queue.repository import Lease
 from service.core.registry import repository as registry
 from service.core.registry import service
@@ -49,5 +50,6 @@ def refresh(context: Context, lease: Lease, pulse: Pulse) -> None:
         model = session.get_one(Model, lease.model_id, with_for_update=True)
         version = registry.version_numbered(session, model.id, number)
         service.renew_preparation(session, model, version, named(reply.files))
+        queue.enqueue(session, model.id, JobKind.STUDY)
         queue.finish(session, lease)
     log.info("model.refreshed", model=str(lease.model_id), version=number)

@@ -24,6 +24,7 @@ from workers.jobs.heartbeat import Heartbeat
 from workers.jobs.prepare import prepare
 from workers.jobs.purge import purge
 from workers.jobs.refresh import refresh
+from workers.jobs.study import study
 from workers.jobs.unlearn import unlearn
 
 Job = Callable[[Context, Lease, Pulse], None]
@@ -35,6 +36,7 @@ JOBS: dict[JobKind, Job] = {
     JobKind.ACCEPT: accept,
     JobKind.PURGE: purge,
     JobKind.REFRESH: refresh,
+    JobKind.STUDY: study,
 }
 log = logging.get(__name__)
 

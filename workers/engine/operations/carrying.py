@@ -1,8 +1,9 @@
 """Makes a candidate that passed its audit a version: measures it, and carries over what it may keep.
 
 What the forgotten touched is left behind. A class is taken out of what is kept by class; samples are part of
-their class's Fisher and of the sum, so after a request for samples none is carried. Nothing is computed from
-the training data here: what is missing, or was taken at other weights, is taken anew by the refresh.
+their class's Fisher and of the sum, so after a request for samples none is carried. References that learned
+from what is forgotten retire, and what was rehearsed was rehearsed on other weights. Nothing is computed from
+the training data here: what is missing, or was taken at other weights, is taken anew by refresh and study.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from workers.engine import fisher_files
 from workers.engine.fisher_files import Family
 from workers.engine.messages import Carry, CarryReply, StoredFile
-from workers.engine.operations import preparation_files, replaying
+from workers.engine.operations import preparation_files, reference_files, replaying
 from workers.engine.operations.target import At, all_rows
 from workers.engine.workbench import CODES, Workbench
 from workers.preparation import prepared
@@ -32,6 +33,9 @@ def carry(bench: Workbench, call: Carry, at: At) -> CarryReply:
         gone,
         [label for label in range(num_classes) if label not in forgotten],
     )
+    named = {label for group in call.groups for label in group.classes}
+    names_samples = any(group.kind == "samples" for group in call.groups)
+    references = reference_files.keep_without(bench, call.base, gone, () if names_samples else named)
     at("measuring the new version")(0.0)
     return CarryReply(
         files=(
@@ -41,8 +45,12 @@ def carry(bench: Workbench, call: Carry, at: At) -> CarryReply:
             *(replaying.keep_states(bench, gone) if call.is_retrained else ()),
             *call.left,
             *_fishers(bench, call, forgotten),
+            *references.files,
         ),
-        facts=preparation_files.facts_of(prepared.baseline(bench.build(), params, known)),
+        facts={
+            **preparation_files.facts_of(prepared.baseline(bench.build(), params, known)),
+            "study": {"references": references.summary},
+        },
     )
 
 

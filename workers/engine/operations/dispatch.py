@@ -21,6 +21,7 @@ from workers.engine.messages import (
     ModelSpec,
     Prepare,
     Refresh,
+    Study,
     Sweep,
 )
 from workers.engine.operations.auditing import audit
@@ -28,6 +29,7 @@ from workers.engine.operations.carrying import carry
 from workers.engine.operations.forgetting import unlearn
 from workers.engine.operations.preparing import prepare
 from workers.engine.operations.refreshing import refresh
+from workers.engine.operations.studying import study
 from workers.engine.operations.sweeping import sweep
 from workers.engine.shelf import Shelf
 from workers.engine.workbench import Workbench
@@ -78,6 +80,8 @@ class Operations:
             return refresh(bench, call, at)
         if isinstance(call, Sweep):
             return sweep(bench, call)
+        if isinstance(call, Study):
+            return study(bench, call, self._methods, at)
         return unlearn(bench, call, self._methods, at)
 
     def _bench(self, spec: ModelSpec) -> Workbench:

@@ -35,7 +35,7 @@ def unlearn(bench: Workbench, call: Unlearn, methods: Mapping[str, Method], at: 
     reports: list[StepReport] = []
     for step in call.steps:
         method = registry.find(methods, step.method)
-        problem = _problem(
+        problem = problem_of(
             bench,
             call,
             step,
@@ -75,7 +75,7 @@ def unlearn(bench: Workbench, call: Unlearn, methods: Mapping[str, Method], at: 
     )
 
 
-def _problem(
+def problem_of(
     bench: Workbench,
     call: Unlearn,
     step: Step,
@@ -88,6 +88,7 @@ def _problem(
     is_changed: bool,
     progress: Progress,
 ) -> ForgetProblem:
+    """Return what a step asks of its method, from what the version kept and the steps before left."""
     manifest, kind = bench.source.manifest, Kind(step.kind)
     num_classes = bench.num_outputs(params)
     living = [label for label in range(num_classes) if label not in forgotten_classes]

@@ -8,13 +8,15 @@ Fishers by class stay those of the weights as they were trained, for as long as 
 forgotten: forgetting further classes works better with them than with new ones, by codes as by dampening
 (docs/results.md). Samples are held against the sum at the present weights, so that is taken beside them.
 
+References stay, but for those that learned from what is forgotten.
+
 A head that was retrained gets its secret state back here; one that forgot by proof brought its own.
 """
 
 from workers.engine import fisher_files
 from workers.engine.fisher_files import Family
 from workers.engine.messages import Refresh, RefreshReply
-from workers.engine.operations import fisher_pass, heads
+from workers.engine.operations import fisher_pass, heads, reference_files
 from workers.engine.operations.replaying import STATES
 from workers.engine.operations.target import At, positions_array
 from workers.engine.workbench import CODES, HEAD, WEIGHTS, Workbench
@@ -30,9 +32,8 @@ def refresh(bench: Workbench, call: Refresh, at: At) -> RefreshReply:
     weights = next(file for file in call.base if file.name == WEIGHTS)
     params = bench.weights(weights.sha256)
     living = [label for label in range(bench.num_outputs(params)) if label not in call.forgotten_classes]
-    known = prepared.known(
-        bench.source, bench.codes(call.base), positions_array(call.forgotten_positions), living
-    )
+    gone = positions_array(call.forgotten_positions)
+    known = prepared.known(bench.source, bench.codes(call.base), gone, living)
     files = [file for file in call.base if file.name in (CODES, STATES, HEAD)]
     if not any(file.name == HEAD for file in files):
         files += heads.keep(bench, heads.found_again(bench, params, known.learned, at("refreshing the head")))
@@ -56,4 +57,5 @@ def refresh(bench: Workbench, call: Refresh, at: At) -> RefreshReply:
             at(f"refreshing {family}"),
             only_sum=family is Family.CURRENT,
         )
-    return RefreshReply(files=tuple(files))
+    references = reference_files.keep_without(bench, call.base, gone, call.forgotten_classes)
+    return RefreshReply(files=(*files, *references.files))
