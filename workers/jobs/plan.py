@@ -8,6 +8,11 @@ ends every ladder unless the policy says otherwise.
 Exact methods give the same model, so only their cost tells them apart: where one is to come, by budget or by
 a ladder, the cheapest that fits does. For a model trained in shards that is the one that trains again only
 the shards that hold something forgotten.
+
+Where forgetting was rehearsed on the version, the record speaks: a rung that was seen to fail is left out,
+unless a request names it or no other is left, and a method runs at the setting that passed, unless the policy
+states one. A setting was rehearsed on one class at a time, so several at once are forgotten by the method's
+own defaults.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +24,8 @@ from service.core.registry.policy import Policy
 from service.core.requests import interims
 from service.core.requests.runs import Assignment
 from workers.engine.messages import Group, Step
+from workers.preparation.rehearsal import experience
+from workers.preparation.rehearsal.record import CaseKind, Rehearsal
 
 AUTO = "auto"
 EXACT = "exact"
@@ -61,6 +68,7 @@ class Terrain:
         shards: Parts of the data that its recipe trains apart from each other.
         has_slices: Whether its recipe is one in shards or slices.
         has_head: Whether the version has the secret state that removal by proof starts from.
+        rehearsal: What was rehearsed on the version; None if nothing was.
     """
 
     offers: Mapping[str, Offer]
@@ -71,6 +79,7 @@ class Terrain:
     shards: int = 1
     has_slices: bool = False
     has_head: bool = False
+    rehearsal: Rehearsal | None = None
 
 
 def groups_of(assignment: Assignment) -> tuple[Group, ...]:
@@ -100,9 +109,9 @@ def ladder(assignment: Assignment, policy: Policy, terrain: Terrain) -> list[tup
         names = [name or column[-1] for name, column in zip(row, columns, strict=True)]
         exact = next((name for name in names if terrain.offers[name].guarantee == EXACT), None)
         rung = (
-            (_everything(assignment, exact, policy),)
+            (_everything(assignment, exact, policy, terrain),)
             if exact is not None
-            else tuple(_step(group, name, policy) for group, name in zip(groups, names, strict=True))
+            else tuple(_step(group, name, policy, terrain) for group, name in zip(groups, names, strict=True))
         )
         if rung not in rungs:
             rungs.append(rung)
@@ -139,9 +148,9 @@ def _methods_for(group: Group, assignment: Assignment, policy: Policy, terrain: 
     last = cheapest if policy.exact_at_last else []
     names = [*first, *climb, *last]
     fitting = [name for name in dict.fromkeys(names) if _fits(name, group, terrain)]
-    fitting = [
-        name for name in fitting if terrain.offers[name].guarantee != SUPPRESSED
-    ]  # never the last word
+    fitting = [name for name in fitting if not _only_masks(name, terrain)]  # never the last word
+    hopeful = [name for name in fitting if name == asked or not _is_seen_to_fail(name, group, terrain)]
+    fitting = hopeful or fitting
     first_exact = next((index for index, name in enumerate(fitting) if _is_exact(name, terrain)), None)
     return fitting if first_exact is None else fitting[: first_exact + 1]
 
@@ -179,6 +188,10 @@ def _share_of_training(name: str, assignment: Assignment, terrain: Terrain) -> f
     return float(1 - (1 - 1 / terrain.shards) ** len(assignment.positions))
 
 
+def _only_masks(name: str, terrain: Terrain) -> bool:
+    return terrain.offers[name].guarantee == SUPPRESSED
+
+
 def _is_exact(name: str, terrain: Terrain) -> bool:
     return name in terrain.offers and terrain.offers[name].guarantee == EXACT
 
@@ -196,17 +209,40 @@ def _fits(name: str, group: Group, terrain: Terrain) -> bool:
     )
 
 
-def _step(group: Group, method: str, policy: Policy) -> Step:
+def _is_seen_to_fail(name: str, group: Group, terrain: Terrain) -> bool:
+    """Whether the rehearsal tells that this rung is wasted: for all such requests, or for this class."""
+    rehearsal = terrain.rehearsal
+    if rehearsal is None or _is_exact(name, terrain):
+        return False
+    if group.kind == "class":
+        return experience.is_seen_to_fail(rehearsal, name, [CaseKind.CLASS]) or any(
+            experience.is_seen_to_fail_on(rehearsal, name, label) for label in group.classes
+        )
+    return experience.is_seen_to_fail(rehearsal, name, [CaseKind.SAMPLES, CaseKind.MEMORISED])
+
+
+def _parameters(group: Group, method: str, policy: Policy, terrain: Terrain) -> dict[str, Any]:
+    """Return what the policy states of a method, else the setting that passed its rehearsals."""
+    if method in policy.method_parameters:
+        return {**policy.method_parameters[method]}
+    if terrain.rehearsal is None or _is_exact(method, terrain) or len(group.classes) > 1:
+        return {}
+    if group.kind == "class":
+        return {**experience.best_setting(terrain.rehearsal, method, CaseKind.CLASS, group.classes[0])}
+    return {**experience.best_setting(terrain.rehearsal, method, CaseKind.SAMPLES)}
+
+
+def _step(group: Group, method: str, policy: Policy, terrain: Terrain) -> Step:
     return Step(
         kind=group.kind,
         classes=group.classes,
         positions=group.positions,
         method=method,
-        parameters=policy.method_parameters.get(method, {}),
+        parameters=_parameters(group, method, policy, terrain),
     )
 
 
-def _everything(assignment: Assignment, method: str, policy: Policy) -> Step:
+def _everything(assignment: Assignment, method: str, policy: Policy, terrain: Terrain) -> Step:
     kind = "class" if assignment.classes else "samples"
     whole = Group(kind=kind, classes=assignment.classes, positions=assignment.positions)
-    return _step(whole, method, policy)
+    return _step(whole, method, policy, terrain)

@@ -6,8 +6,9 @@ is what the next turn starts on. What a study made lies with the version's priva
 told of it with its facts.
 """
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from service.core.registry import repository as registry
 from service.core.registry import service
 from service.core.registry.models import Model
 from service.core.registry.policy import Policy
+from service.core.storage.filesystem import FilesystemStore
 from workers.engine import messages
 from workers.engine.client import Pulse, ignore_progress
 from workers.engine.messages import StoredFile, StudyReply
 from workers.jobs.context import Context, files_of, spec_of
 from workers.jobs.prepare import named
+from workers.preparation.rehearsal.record import Rehearsal
 
 TURN_SECONDS = 10.0
 PATIENCE_SECONDS = 20.0
@@ -33,7 +36,8 @@ PATIENCE_SECONDS = 20.0
 LOOK_SECONDS = 0.5
 STUDY = "study"
 """Name of the study among a version's facts."""
-FILES = frozenset({"prepared/bank.safetensors", "prepared/class_references.json", "prepared/rehearsal.json"})
+REHEARSAL = "prepared/rehearsal.json"
+FILES = frozenset({"prepared/bank.safetensors", "prepared/class_references.json", REHEARSAL})
 
 log = logging.get(__name__)
 
@@ -140,6 +144,18 @@ def study(context: Context, lease: Lease, pulse: Pulse) -> None:
         context, lease, number, _facts(reply, told), is_done=reply.is_done, files=_private_files(asked, reply)
     )
     log.info("model.studied", model=str(lease.model_id), version=number, is_done=reply.is_done)
+
+
+def recorded(store: FilesystemStore, space: str, files: Sequence[StoredFile]) -> Rehearsal | None:
+    """Return what was rehearsed of a version, or None.
+
+    Raises:
+        errors.LetheError: The record cannot be read.
+    """
+    for file in files:
+        if file.name == REHEARSAL:
+            return Rehearsal.of_json(json.loads(store.read(space, file.sha256)))
+    return None
 
 
 def _commit(

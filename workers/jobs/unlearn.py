@@ -25,7 +25,7 @@ from workers.engine import messages
 from workers.engine.client import Pulse
 from workers.engine.errors import EngineRefused
 from workers.engine.messages import ModelSpec, Step, StoredFile, UnlearnReply, UpdateLogRef
-from workers.jobs import plan, records, reports
+from workers.jobs import plan, records, reports, study
 from workers.jobs.context import (
     UNMASKED,
     WEIGHTS,
@@ -150,6 +150,7 @@ def unlearn(context: Context, lease: Lease, pulse: Pulse) -> None:
             training_seconds=model.training_seconds,
             shards=model.training.get("shards", 1),
             has_slices=is_sharded(model.training),
+            rehearsal=study.recorded(context.store, model.space, base),
         )
         spec = spec_of(session, model)
     work = Workpiece(

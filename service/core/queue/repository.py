@@ -27,8 +27,8 @@ TURN = (
     Job.kind != JobKind.ACCEPT,
     Job.position,
 )
-"""Whose turn it is among a model's jobs: as they came, but nobody waits for a refresh, or for a study, and what a
-person accepted is published before a run moves the version that it is to follow."""
+"""Whose turn it is among a model's jobs: as they came, but nobody waits for a refresh, or for a study, and
+what a person accepted is published before a run moves the version that it is to follow."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from service.core.registry.policy import Policy
 from service.core.requests.runs import Assignment
 from workers.jobs import plan
 from workers.jobs.plan import Offer, Terrain
+from workers.preparation.rehearsal.record import CaseKind, Outcome, Rehearsal, Try
 
 OFFERS = {
     "one_shot": Offer("one_shot", "approximate", frozenset({"class"}), frozenset({"codes"})),
@@ -261,3 +262,118 @@ def test_slices_of_a_single_shard_are_taken_up_before_a_whole_retraining() -> No
     terrain = replace(SHARDED, shards=1, training_seconds=1.0)
 
     assert methods(plan.ladder(CLASS_ONLY, POLICY, terrain)) == [["sisa"]]
+
+
+def rehearsed(*tries: Try) -> Terrain:
+    return replace(TERRAIN, rehearsal=Rehearsal("suite", "0" * 64, tries))
+
+
+def tried(
+    method: str,
+    case: str,
+    outcome: str = "pass",
+    *,
+    kind: str = "class",
+    label: int | None = None,
+    **setting: float,
+) -> Try:
+    return Try(
+        kind=CaseKind(kind),
+        case=case,
+        label=label,
+        num_samples=10,
+        method=method,
+        guarantee="approximate",
+        setting=setting,
+        outcome=Outcome(outcome),
+        reason="",
+        drop=0.0,
+        seconds=0.1,
+    )
+
+
+LOST_THRICE = [tried("one_shot", f"class {label}", "fail", label=label) for label in (0, 1, 2)]
+
+
+def test_a_rung_that_failed_every_rehearsal_is_left_out() -> None:
+    assert methods(plan.ladder(CLASS_ONLY, POLICY, rehearsed(*LOST_THRICE))) == [["ssd"], ["retrain"]]
+
+
+def test_two_lost_rehearsals_leave_out_nothing() -> None:
+    assert methods(plan.ladder(CLASS_ONLY, POLICY, rehearsed(*LOST_THRICE[:2])))[0] == ["one_shot"]
+
+
+def test_a_rung_that_no_audit_could_judge_is_tried_all_the_same() -> None:
+    unclear = tried("one_shot", "class 4", "inconclusive", label=4)
+
+    assert methods(plan.ladder(CLASS_ONLY, POLICY, rehearsed(*LOST_THRICE, unclear)))[0] == ["one_shot"]
+
+
+def test_a_class_whose_own_rehearsal_failed_goes_to_the_next_rung_though_others_passed() -> None:
+    record = [tried("one_shot", f"class {label}", label=label) for label in (0, 1, 2)]
+    own = tried("one_shot", "class 3", "refused", label=3)
+
+    assert methods(plan.ladder(CLASS_ONLY, POLICY, rehearsed(*record, own)))[0] == ["ssd"]
+    other = replace(CLASS_ONLY, classes=(1,))
+    assert methods(plan.ladder(other, POLICY, rehearsed(*record, own)))[0] == ["one_shot"]
+
+
+def test_a_method_asked_for_by_name_is_tried_though_it_was_seen_to_fail() -> None:
+    asked = replace(CLASS_ONLY, class_method="one_shot")
+
+    assert methods(plan.ladder(asked, POLICY, rehearsed(*LOST_THRICE)))[0] == ["one_shot"]
+
+
+def test_a_ladder_is_never_emptied_by_what_was_rehearsed() -> None:
+    policy = POLICY.model_copy(update={"class_ladder": ("one_shot",)})
+
+    assert methods(plan.ladder(CLASS_ONLY, policy, rehearsed(*LOST_THRICE))) == [["one_shot"]]
+
+
+def test_samples_are_not_denied_a_method_that_only_failed_on_memorised_ones() -> None:
+    lost = [tried("ssd", f"memorised {n}", "fail", kind="memorised") for n in range(3)]
+    passed = tried("ssd", "samples 0", kind="samples")
+
+    assert methods(plan.ladder(SAMPLES_ONLY, POLICY, rehearsed(*lost, passed)))[0] == ["ssd"]
+    assert methods(plan.ladder(SAMPLES_ONLY, POLICY, rehearsed(*lost))) == [["retrain"]]
+
+
+def test_a_model_that_trains_within_its_budget_is_retrained_whatever_was_rehearsed() -> None:
+    cheap = replace(rehearsed(tried("one_shot", "class 3", label=3)), training_seconds=1.0)
+
+    assert methods(plan.ladder(CLASS_ONLY, POLICY, cheap)) == [["retrain"]]
+
+
+def test_a_method_runs_at_the_setting_that_passed_and_a_class_at_its_own() -> None:
+    record = [tried("one_shot", f"class {label}", label=label, strength=0.3) for label in (0, 1, 2)]
+    own = tried("one_shot", "class 3", label=3, strength=0.5)
+    terrain = rehearsed(*record, own)
+
+    assert plan.ladder(CLASS_ONLY, POLICY, terrain)[0][0].parameters == {"strength": 0.5}
+    other = replace(CLASS_ONLY, classes=(4,))
+    assert plan.ladder(other, POLICY, terrain)[0][0].parameters == {"strength": 0.3}
+
+
+def test_several_classes_at_once_are_forgotten_by_the_methods_own_defaults() -> None:
+    record = [tried("one_shot", f"class {label}", label=label, strength=0.3) for label in (0, 1, 2)]
+
+    rungs = plan.ladder(replace(CLASS_ONLY, classes=(0, 1)), POLICY, rehearsed(*record))
+
+    assert rungs[0][0].parameters == {}
+
+
+def test_what_the_policy_states_goes_before_what_was_rehearsed() -> None:
+    policy = POLICY.model_copy(update={"method_parameters": {"one_shot": {"strength": 0.9}}})
+    terrain = rehearsed(tried("one_shot", "class 3", label=3, strength=0.5))
+
+    assert plan.ladder(CLASS_ONLY, policy, terrain)[0][0].parameters == {"strength": 0.9}
+
+
+def test_exact_retraining_runs_by_its_recipe_alone() -> None:
+    terrain = rehearsed(
+        *LOST_THRICE, *(tried("ssd", one.case, "fail", label=one.label) for one in LOST_THRICE)
+    )
+
+    (rung,) = plan.ladder(CLASS_ONLY, POLICY, terrain)
+
+    assert (rung[0].method, rung[0].parameters) == ("retrain", {})
