@@ -27,7 +27,7 @@ def register(
         model = service.register(session, body.registration(kernel.settings))
         dataset = session.get_one(Dataset, model.dataset_id)
     response.headers["Location"] = model_url(model.name)
-    return model_view(model, dataset)
+    return model_view(model, dataset, None)
 
 
 @router.get("")
@@ -37,8 +37,9 @@ def list_models(caller: ModelsReader, kernel: KernelOf, after: After, limit: Lim
         found = repository.models_after(session, after, limit + 1)
         shown, has_more = page(found, limit)
         datasets = datasets_by_id(session, {model.dataset_id for model in shown})
+        served = repository.served_versions(session, {model.id for model in shown})
     return ModelPage(
-        items=[model_view(model, datasets[model.dataset_id]) for model in shown],
+        items=[model_view(model, datasets[model.dataset_id], served.get(model.id)) for model in shown],
         next=next_link("/v1/models", shown[-1].id, {"limit": limit}) if has_more else None,
     )
 
@@ -48,4 +49,5 @@ def get_model(name: ModelName, caller: ModelsReader, kernel: KernelOf) -> ModelV
     """Show a model."""
     with kernel.transaction() as session:
         model = repository.model_named(session, name)
-        return model_view(model, session.get_one(Dataset, model.dataset_id))
+        served = repository.served_versions(session, {model.id})
+        return model_view(model, session.get_one(Dataset, model.dataset_id), served.get(model.id))

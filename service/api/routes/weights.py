@@ -57,7 +57,7 @@ def _space_for(kernel: Kernel, name: str) -> str:
 def _accept(kernel: Kernel, name: str, stored: Stored) -> ModelView:
     with kernel.transaction() as session:
         model = service.accept_weights(session, name, stored)
-        return model_view(model, session.get_one(Dataset, model.dataset_id))
+        return model_view(model, session.get_one(Dataset, model.dataset_id), None)
 
 
 def _pulled(body: AsyncIterator[bytes]) -> Iterator[bytes]:

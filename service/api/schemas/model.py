@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from service.api.schemas.values import Moment
 from service.core.lineage.models import Dataset
+from service.core.registry import studies
 from service.core.registry.models import Model, ModelState, Version, VersionFile, VersionState
 
 
@@ -16,6 +17,19 @@ class ArchitectureView(BaseModel):
 
     factory: str
     arguments: dict[str, Any]
+
+
+class PromiseView(BaseModel):
+    """What requests of one kind may expect of the served version, as far as it was rehearsed."""
+
+    kind: str
+    method: str | None
+    guarantee: str | None
+    seconds: float | None
+    rehearsed: int
+    passed: int
+    suite: str
+    text: str
 
 
 class ModelView(BaseModel):
@@ -33,6 +47,8 @@ class ModelView(BaseModel):
     training_seconds: float | None
     served_version: int | None
     revocation_floor: int
+    promise: list[PromiseView]
+    """Empty until a worker has studied the version."""
     created_at: Moment
     links: dict[str, str]
 
@@ -97,8 +113,8 @@ def model_url(name: str) -> str:
     return f"/v1/models/{name}"
 
 
-def model_view(model: Model, dataset: Dataset) -> ModelView:
-    """Show a model."""
+def model_view(model: Model, dataset: Dataset, served: Version | None) -> ModelView:
+    """Show a model with what the version it serves can promise."""
     url = model_url(model.name)
     links = {"self": url, "weights": f"{url}/weights", "versions": f"{url}/versions"}
     if model.served_version is not None:
@@ -116,6 +132,7 @@ def model_view(model: Model, dataset: Dataset) -> ModelView:
         training_seconds=model.training_seconds,
         served_version=model.served_version,
         revocation_floor=model.revocation_floor,
+        promise=[PromiseView.model_validate(each) for each in studies.promise_of(served)],
         created_at=model.created_at,
         links=links,
     )

@@ -1,7 +1,7 @@
 """The queries on models and versions."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -46,6 +46,16 @@ def version_numbered(session: Session, model_id: uuid.UUID, number: int) -> Vers
     if version is None:
         raise errors.NotFound("This model never had this version. List its versions to see those it had.")
     return version
+
+
+def served_versions(session: Session, model_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Version]:
+    """Return the served version of each of these models that has one, by the model's id."""
+    found = session.scalars(
+        select(Version)
+        .join(Model, (Model.id == Version.model_id) & (Model.served_version == Version.number))
+        .where(Model.id.in_(model_ids))
+    )
+    return {version.model_id: version for version in found}
 
 
 def files_of(session: Session, version_id: uuid.UUID, *, public: bool | None = None) -> Sequence[VersionFile]:

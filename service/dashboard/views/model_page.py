@@ -21,6 +21,7 @@ from service.dashboard.views.facts import Fact, compact, value_in_words
 from service.dashboard.views.method_list import MethodRow, method_row
 from service.dashboard.views.model_list import STATE
 from service.dashboard.views.rows import RequestRow, rows_of
+from service.dashboard.views.study import StudyView, study_view
 from service.dashboard.words import Label, Tone
 
 MOST_REQUESTS = 15
@@ -76,6 +77,7 @@ class ModelPage:
     num_forgotten: int
     exact: str
     """Whether exact retraining comes first, and why."""
+    study: StudyView
     ladders: tuple[Ladder, ...]
     policy: tuple[Fact, ...]
     versions: tuple[VersionRow, ...]
@@ -92,6 +94,7 @@ def look(session: Session, now: datetime, name: str) -> ModelPage:
     """
     model = registry.model_named(session, name)
     policy = Policy.model_validate(model.policy)
+    versions = registry.versions_of(session, model.id)
     catalogue = {entry.name: method_row(entry) for entry in methods.all_methods(session)}
     found = requests.requests_before(session, RequestFilter(model=name), None, MOST_REQUESTS)
     return ModelPage(
@@ -105,12 +108,13 @@ def look(session: Session, now: datetime, name: str) -> ModelPage:
         forgotten_classes=tuple(lineage.forgotten_classes(session, model.id)),
         num_forgotten=repository.num_forgotten_samples(session, model.id),
         exact=_exact(model, policy),
+        study=study_view(versions, policy, now),
         ladders=(
             _ladder("Classes", policy.class_ladder, catalogue),
             _ladder("Samples and persons", policy.samples_ladder, catalogue),
         ),
         policy=_policy_facts(policy),
-        versions=tuple(_version(session, one, model) for one in registry.versions_of(session, model.id)),
+        versions=tuple(_version(session, one, model) for one in versions),
         rows=rows_of(session, found, {model.id: model.name}, now),
         all_requests=urlencode({"model": model.name}),
     )

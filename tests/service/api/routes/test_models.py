@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from service.core.db.session import Sessions, transaction
+from service.core.registry import repository
 from service.core.registry.policy import Policy
 from service.main import create_app
 from service.settings import ServiceSettings
@@ -33,6 +35,30 @@ def test_a_registered_model_awaits_its_weights(api: TestClient):
     assert shown["training"] == TrainingRecipe().to_json()
     assert shown["policy"] == Policy().model_dump(mode="json")
     assert shown["dataset"] == {"source": "digits", "name": "digits"}
+
+
+def test_a_model_promises_nothing_until_it_was_studied(
+    api: TestClient, sessions: Sessions, digits: ReadyModel
+):
+    promise = {
+        "kind": "class",
+        "method": "ssd",
+        "guarantee": "approximate",
+        "seconds": 0.2,
+        "rehearsed": 10,
+        "passed": 9,
+        "suite": "lethe-audit-3",
+        "text": "class requests: ssd, 0.2 s, approximate, passed 9 of 10 rehearsals (lethe-audit-3)",
+    }
+    before = api.get("/v1/models/digits").json()["promise"]
+    with transaction(sessions) as session:
+        version = repository.version_numbered(session, digits.id, 1)
+        version.facts = {**version.facts, "study": {"promise": [promise]}}
+
+    after = api.get("/v1/models/digits").json()["promise"]
+
+    assert (before, after) == ([], [promise])
+    assert [model["promise"] for model in api.get("/v1/models").json()["items"]] == [[promise]]
 
 
 def test_torchvision_is_kept_in_one_spelling(api: TestClient):

@@ -101,6 +101,37 @@ class TestOrder:
 
         assert claimed(sessions, exact).kind == JobKind.EXACT
 
+    def test_a_study_lets_even_a_refresh_go_first(self, sessions: Sessions, digits: ReadyModel) -> None:
+        study = enqueue(sessions, digits, JobKind.STUDY)
+        others = [enqueue(sessions, digits, kind) for kind in (JobKind.PURGE, JobKind.REFRESH)]
+
+        claims = []
+        for _ in range(3):
+            lease = claimed(sessions, study)
+            claims.append(lease.job_id)
+            finish(sessions, lease)
+        assert claims == [*others, study]
+
+    def test_a_study_knows_whom_it_holds_up(
+        self, sessions: Sessions, digits: ReadyModel, make_ready: MakeReady
+    ) -> None:
+        other, third = make_ready("other", "other"), make_ready("third", "third")
+        study = claimed(sessions, enqueue(sessions, digits, JobKind.STUDY))
+        enqueue(sessions, other, JobKind.STUDY)
+        assert not is_held_up(sessions, study)
+
+        claimed(sessions, enqueue(sessions, third))
+        enqueue(sessions, third, JobKind.PURGE)
+        assert not is_held_up(sessions, study), "the third model's own run is what its purge waits for"
+
+        own = enqueue(sessions, digits)
+        assert is_held_up(sessions, study)
+        finish(sessions, study)
+        study = claimed(sessions, own)
+        assert not is_held_up(sessions, study)
+        enqueue(sessions, other)
+        assert is_held_up(sessions, study), "a worker that studies is not there for another model either"
+
     def test_bell_for_an_unknown_job_is_ignored(self, sessions: Sessions) -> None:
         assert claim(sessions, uuid4()) is None
 
@@ -335,6 +366,11 @@ def claimed(sessions: Sessions, job_id: UUID, lease_seconds: float = 30) -> Leas
     lease = claim(sessions, job_id, lease_seconds)
     assert lease is not None
     return lease
+
+
+def is_held_up(sessions: Sessions, lease: Lease) -> bool:
+    with transaction(sessions) as session:
+        return queue.is_held_up(session, lease)
 
 
 def finish(sessions: Sessions, lease: Lease) -> None:

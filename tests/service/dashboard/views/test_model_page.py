@@ -5,6 +5,7 @@ import html
 from starlette.testclient import TestClient
 
 from service.core.db.session import Sessions, transaction
+from service.core.registry import repository
 from service.core.registry import service as registry
 from service.core.registry.policy import Policy
 from tests.fixtures.dashboard import Scene
@@ -39,6 +40,37 @@ def test_model_promises_by_its_policy(visitor: TestClient, make_ready: MakeReady
     assert "Retrained exactly first: training takes about 12.5 s, within the budget of 1 min 0 s." in quick
     assert "mystery" in quick and "No worker offers this method." in quick
     assert "more than the budget of 5 s: the ladder below is climbed." in digits
+
+
+STUDY = {
+    "references": {"members": 2, "classes": [1, 2]},
+    "promise": [{"text": "class requests: ssd, 0.2 s, approximate, passed 9 of 10 rehearsals"}],
+    "left_out": ["rehearsal: 3 of 12 tries: the allowance is spent"],
+    "is_done": False,
+    "at": "2026-11-21T10:00:00+00:00",
+}
+
+
+def test_model_promises_what_was_rehearsed_on_its_version(
+    visitor: TestClient, sessions: Sessions, make_ready: MakeReady
+) -> None:
+    studied = make_ready("studied", "studied", Policy(reference_models=4, class_references=2))
+    make_ready("new", "new")
+    make_ready("hurried", "hurried", Policy(study_seconds=0))
+    with transaction(sessions) as session:
+        version = repository.version_numbered(session, studied.id, 1)
+        version.facts = {**version.facts, "study": STUDY}
+
+    page, new, hurried = (
+        html.unescape(visitor.get(f"/dashboard/models/{name}").text) for name in ("studied", "new", "hurried")
+    )
+
+    assert "Class requests: ssd, 0.2 s, approximate, passed 9 of 10 rehearsals." in page
+    assert "2 of 4; too weak since version 1, renewal under way" in page
+    assert "<dt>Class references</dt><dd>2 of 2</dd>" in page
+    assert "the allowance is spent" in page
+    assert "Nothing was rehearsed yet" in new
+    assert "The policy leaves no time for a study." in hurried and "renewal under way" not in hurried
 
 
 def test_model_without_weights_says_what_it_waits_for(visitor: TestClient, sessions: Sessions) -> None:
