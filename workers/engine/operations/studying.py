@@ -195,7 +195,7 @@ def _referenced(
     call, seed = turn.call, _seed(bench, CLASSES_PART)
     living = _living(bench, call, gone)
     each = (call.training_seconds or 0.0) * (1 - 1 / max(len(living), 1))
-    for label in class_references.missing(references, living, call.class_references, seed=seed):
+    for label in class_references.missing(references, living, number=call.class_references, seed=seed):
         if not turn.has_room(each):
             have, wanted = len(references), min(call.class_references, len(living))
             turn.left_out.append(f"class references: {have} of {wanted}; the time for the study is over")
@@ -208,6 +208,7 @@ def _referenced(
             bench.recipe,
             references,
             label=label,
+            base=bench.weights(_weights(call)),
             initial=bench.initial_weights(),
             excluded=gone,
             seed=seed,

@@ -102,9 +102,10 @@ def _memorised_groups(positions: Positions, bank: ReferenceBank) -> Iterator[Cas
     is_candidate = np.isfinite(worth) & (worth > 0) & np.isin(bank.positions, positions)
     candidates = np.flatnonzero(is_candidate)
     top = candidates[np.argsort(-worth[candidates], kind="stable")][: NUM_GROUPS * MEMORISED_GROUP]
-    for number in range(min(NUM_GROUPS, len(top) // MIN_GROUP)):
+    num_groups = min(NUM_GROUPS, len(top) // MIN_GROUP)
+    for number in range(num_groups):
         # Dealt like cards, so that the groups are memorised alike.
-        chosen = np.sort(bank.positions[top[number::NUM_GROUPS]])
+        chosen = np.sort(bank.positions[top[number::num_groups]])
         if len(chosen) < len(positions):
             yield Case(CaseKind.MEMORISED, f"{CaseKind.MEMORISED} {number}", (), chosen)
 

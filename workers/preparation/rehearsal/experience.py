@@ -2,8 +2,9 @@
 
 A method is *seen to fail* on a kind of case when at least three tries were made on as many cases and every
 case was lost; on one class, when that class's own tries were all lost. An inconclusive audit is not a loss.
-A setting is taken from the record only if it passed: of those, the one that passed the largest share of its
-tries, then the most tries, then the cheapest.
+A setting is taken from the record only if it passed: of those, the one whose next try is most likely to pass
+by Laplace's rule of succession, (passed + 1) / (tried + 2), so that once of once does not beat nine of ten;
+of equals the cheapest.
 
 Settings are tried one after the other on a case until one passes, so that a later one meets the harder
 cases. Its share is the smaller for it: a record errs to the side of caution.
@@ -45,9 +46,9 @@ class Tally:
     mean_seconds: float
 
     @property
-    def share(self) -> float:
-        """Share of the tries that passed."""
-        return self.passed / self.tried
+    def worth(self) -> float:
+        """How likely the next try is to pass, by the rule of succession."""
+        return (self.passed + 1) / (self.tried + 2)
 
 
 def tallies(tries: Iterable[Try]) -> list[Tally]:
@@ -56,7 +57,7 @@ def tallies(tries: Iterable[Try]) -> list[Tally]:
     for one in tries:
         by_key.setdefault(one.key, []).append(one)
     found = [_tally(own) for own in by_key.values()]
-    return sorted(found, key=lambda each: (-each.share, -each.tried, each.mean_seconds))
+    return sorted(found, key=lambda each: (-each.worth, each.mean_seconds))
 
 
 def best_setting(rehearsal: Rehearsal, method: str, kind: CaseKind, label: int | None = None) -> Setting:

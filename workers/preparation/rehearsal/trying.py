@@ -102,14 +102,14 @@ def attempt(stage: Stage, case: Case, offer: Offer, earlier: Iterable[Try]) -> l
 
 
 def in_order(settings: Sequence[Setting], earlier: Iterable[Try]) -> list[Setting]:
-    """Return the settings, those that passed the largest share first, those that only lost last."""
-    share = {key_of(tally.setting): tally.share for tally in experience.tallies(earlier)}
+    """Return the settings, those that are likeliest to pass first, those that only lost last."""
+    known = {key_of(tally.setting): tally for tally in experience.tallies(earlier)}
 
     def rank(setting: Setting) -> tuple[int, float]:
-        known = share.get(key_of(setting))
-        if known is None:
+        tally = known.get(key_of(setting))
+        if tally is None:
             return 1, 0.0
-        return (0, -known) if known else (2, 0.0)
+        return (0, -tally.worth) if tally.passed else (2, 0.0)
 
     return sorted(settings, key=rank)
 
