@@ -35,10 +35,10 @@ from workers.unlearning import parameters
 from workers.unlearning.base import ForgetProblem, Guarantee, Kind, Method, no_progress
 from workers.unlearning.errors import MissingNeedError
 
-NUM_TUNING = 400
-NUM_UNSEEN = 1000
-NUM_FORGOTTEN = 500
-NUM_RETAINED = 500
+NUM_TUNING = 200
+NUM_UNSEEN = 600
+NUM_FORGOTTEN = 300
+NUM_RETAINED = 300
 """Bounds on the samples that choose, and that an audit of a rehearsal scores."""
 
 
@@ -67,8 +67,20 @@ def rehearse(
     methods: Mapping[str, Method],
     is_due: Callable[[], bool],
     at: At,
+    *,
+    allowed: Cost | None = None,
 ) -> tuple[Rehearsal, bool]:
     """Go on with a version's rehearsal; return the record, and whether it is to be gone on with.
+
+    Args:
+        bench: The model.
+        call: What was asked.
+        references: That audits compare with.
+        rehearsal: The record so far; None before the first turn.
+        methods: All there are.
+        is_due: Whether the turn should end between two tries.
+        at: Told the share done.
+        allowed: What the whole rehearsal may cost; None for an epoch, or its floor.
 
     Raises:
         DatasetRowError: A row cannot be read.
@@ -90,7 +102,7 @@ def rehearse(
         theatre.offers(drawn, methods),
         rehearsal,
         metered.meter,
-        allowance(len(known)),
+        allowed or allowance(len(known)),
         is_due=is_due,
         progress=at("rehearsing"),
     )

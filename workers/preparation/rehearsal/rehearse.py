@@ -15,7 +15,7 @@ from workers.preparation.rehearsal.trying import Offer, Stage, attempt
 
 EPOCHS = 1.0
 FLOOR_SECONDS = 20.0
-MAX_SHARE = 0.25
+MAX_SHARE = 0.5
 """Of the allowance, for one method on one case."""
 
 
