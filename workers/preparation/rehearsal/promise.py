@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from workers.preparation.rehearsal import experience
-from workers.preparation.rehearsal.record import CaseKind, Rehearsal, Try
+from workers.preparation.rehearsal.record import CaseKind, Outcome, Rehearsal, Try
 
 ENOUGH = 0.5
 WORDS = {
@@ -68,9 +68,15 @@ def _promise(
     method, tries = _best(rehearsal.tries_of(kind))
     passed, tried = experience.cases_of(tries)
     suite = rehearsal.suite
-    beside = f"; {method} passed {passed} of {tried} rehearsals ({suite})" if tried else "; nothing rehearsed"
+    unclear = sum(one.outcome is Outcome.INCONCLUSIVE for one in tries)
+    could_not = f", {unclear} could not be judged" if unclear else ""
+    beside = (
+        f"; {method} passed {passed} of {tried} rehearsals{could_not} ({suite})"
+        if tried
+        else "; nothing rehearsed"
+    )
     if tried and passed >= ENOUGH * tried:
-        best = experience.tallies(one for one in tries if one.outcome == "pass")[0]
+        best = experience.tallies(one for one in tries if one.outcome is Outcome.PASSED)[0]
         text = (
             f"{WORDS[kind]}: {method}, {duration(best.mean_seconds)}, {best.guarantee}, passed {passed} of "
             f"{tried} rehearsals ({suite})"

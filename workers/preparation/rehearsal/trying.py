@@ -2,8 +2,8 @@
 
 The settings are tried one after the other, those first that passed other cases. Each outcome is judged as a
 search judges it, on tuning samples (`workers.unlearning.judges`); what the judge finds good is audited, and
-the first that passes ends the case. Where nothing is found good, the best is audited all the same, so that
-the record says what a request would have met.
+the first that passes, or that the audit cannot judge, ends the case. Where nothing is found good, the best is
+audited all the same, so that the record says what a request would have met.
 """
 
 import time
@@ -22,6 +22,8 @@ from workers.unlearning.judges import ClassJudge, Opinion, SampleJudge
 
 MAX_SETTINGS = 3
 """Tried on one case; the others get their turn where these failed elsewhere."""
+ENDS = (Outcome.PASSED, Outcome.INCONCLUSIVE)
+"""Outcomes that end a case: what could not be told of one setting cannot be told of another."""
 UNFIT = "unfit"
 """Reason of a refusal by the tuning samples, where another setting was better."""
 
@@ -91,7 +93,7 @@ def attempt(stage: Stage, case: Case, offer: Offer, earlier: Iterable[Try]) -> l
             waiting.append(made)
         else:
             found.append(_audited(stage, case, offer.method, made))
-            if found[-1].outcome is Outcome.PASSED:
+            if found[-1].outcome in ENDS:
                 break
     if waiting and all(one.outcome is Outcome.REFUSED for one in found):
         best = min(waiting, key=lambda each: each.order)

@@ -127,6 +127,14 @@ def test_a_method_that_passed_less_than_half_is_not_promised() -> None:
     assert lost.method is None and "a person decides" in lost.text
 
 
+def test_a_promise_says_how_many_rehearsals_could_not_be_judged() -> None:
+    tries = [tried("class 1", "inconclusive"), tried("class 2", "fail")]
+
+    (classes, *_) = promise.promises(record(*tries), 30.0, can_retrain=True)
+
+    assert "ssd passed 0 of 2 rehearsals, 1 could not be judged" in classes.text
+
+
 def test_durations_are_told_in_one_unit() -> None:
     spans = (0.018, 0.2, 9.96, 60, 2400, 36000)
 

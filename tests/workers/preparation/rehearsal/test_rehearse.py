@@ -124,6 +124,13 @@ def test_where_nothing_is_good_the_best_is_audited_so_that_the_record_tells_what
     assert (only.outcome, only.reason) == (Outcome.FAILED, "forgetting")
 
 
+def test_what_the_audit_cannot_judge_at_one_setting_is_not_tried_at_another():
+    theatre = Theatre(Verdict.INCONCLUSIVE)
+    tried = attempt(theatre.stage, class_case(0), offer({"amount": 90.0}, {"amount": 80.0}), [])
+
+    assert [one.outcome for one in tried] == [Outcome.INCONCLUSIVE]
+
+
 def test_a_method_that_cannot_serve_is_noted_as_refused():
     method = Lowering(error=IneffectiveError("no"))
     (only,) = attempt(Theatre().stage, class_case(0), offer(method=method), [])
