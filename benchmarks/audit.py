@@ -211,7 +211,7 @@ def prepared(
 
 def generated(num: int) -> ReaderSource:
     """Return images in the size of MNIST: noise around a few patterns a class, a tenth held out."""
-    labels = np.arange(num, dtype=np.int64) % NUM_CLASSES
+    labels = np.random.default_rng(0).permutation(num).astype(np.int64) % NUM_CLASSES
     generator = torch.Generator().manual_seed(0)
     patterns = torch.rand(NUM_CLASSES, NUM_PATTERNS, 1, SIDE, SIDE, generator=generator)
     splits = np.where(np.arange(num) % 100 < 90, "train", "holdout")

@@ -111,7 +111,7 @@ def in_order(settings: Sequence[Setting], earlier: Iterable[Try]) -> list[Settin
         tally = known.get(key_of(setting))
         if tally is None:
             return 1, 0.0
-        return (0, -tally.worth) if tally.passed else (2, 0.0)
+        return (0, -tally.worth) if tally.passed or tally.inconclusive else (2, 0.0)
 
     return sorted(settings, key=rank)
 
