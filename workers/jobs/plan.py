@@ -125,7 +125,7 @@ def exact_ladder(assignment: Assignment, policy: Policy, terrain: Terrain) -> li
         return []
     first, *others = (_exact_by_cost(group, assignment, terrain) for group in groups)
     common = [name for name in first if all(name in other for other in others)]
-    return [(_everything(assignment, name, policy),) for name in common[:1]]
+    return [(_everything(assignment, name, policy, terrain),) for name in common[:1]]
 
 
 def mask_rung(assignment: Assignment, policy: Policy, terrain: Terrain) -> tuple[Step, ...] | None:
@@ -133,7 +133,7 @@ def mask_rung(assignment: Assignment, policy: Policy, terrain: Terrain) -> tuple
     groups = groups_of(assignment)
     if len(groups) != 1 or not _fits(interims.MASK_METHOD, groups[0], terrain):
         return None
-    return (_step(groups[0], interims.MASK_METHOD, policy),)
+    return (_step(groups[0], interims.MASK_METHOD, policy, terrain),)
 
 
 def _methods_for(group: Group, assignment: Assignment, policy: Policy, terrain: Terrain) -> list[str]:

@@ -22,11 +22,12 @@ from service.core.registry import repository as registry
 from service.core.registry import service
 from service.core.registry.models import Model
 from service.core.registry.policy import Policy
+from service.core.requests import interims
 from service.core.storage.filesystem import FilesystemStore
 from workers.engine import messages
 from workers.engine.client import Pulse, ignore_progress
 from workers.engine.messages import StoredFile, StudyReply
-from workers.jobs.context import Context, files_of, spec_of
+from workers.jobs.context import Context, files_of, is_masked, spec_of
 from workers.jobs.prepare import named
 from workers.preparation.rehearsal.record import Rehearsal
 
@@ -110,14 +111,18 @@ def study(context: Context, lease: Lease, pulse: Pulse) -> None:
         if number is None or policy.study_seconds == 0:
             queue.finish(session, lease)
             return
+        base = files_of(session, model, number)
+        if is_masked(base):  # the run that forgets behind the mask comes first
+            queue.finish(session, lease)
+            return
         told = registry.version_numbered(session, model.id, number).facts.get(STUDY, {})
-        forgotten = lineage.forgotten_positions(session, model.id)
+        forgotten = interims.forgotten(session, model)
         barred = lineage.buried_elsewhere(session, model.dataset_id, model.id)
         asked = messages.Study(
             model=spec_of(session, model),
-            base=files_of(session, model, number),
-            forgotten_classes=tuple(sorted(lineage.forgotten_classes(session, model.id))),
-            forgotten_positions=tuple(sorted({*forgotten, *barred})),
+            base=base,
+            forgotten_classes=forgotten.classes,
+            forgotten_positions=tuple(sorted({*forgotten.positions, *barred})),
             reference_models=policy.reference_models,
             class_references=policy.class_references,
             training_seconds=model.training_seconds,
