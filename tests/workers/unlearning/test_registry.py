@@ -5,7 +5,7 @@ import json
 import pytest
 
 from service.core.registry.policy import Policy
-from workers.unlearning import registry
+from workers.unlearning import parameters, registry
 from workers.unlearning.errors import MethodClashError, UnknownMethodError
 from workers.unlearning.methods.retrain import METHOD as RETRAIN
 
@@ -84,3 +84,12 @@ def test_one_shot_warns_of_relapse_and_of_its_licence():
     caveats = " ".join(registry.discover()["one_shot"].caveats)
 
     assert "Relapses" in caveats and "patents" in caveats and "Class requests only" in caveats
+
+
+@pytest.mark.parametrize("method", registry.discover().values(), ids=lambda method: method.name)
+def test_every_setting_that_a_method_is_rehearsed_at_can_be_read(method):
+    for kind in method.kinds:
+        settings = parameters.rehearsed(method.Parameters, kind)
+        assert settings
+        for setting in settings:
+            parameters.read(method.Parameters, setting)

@@ -40,10 +40,15 @@ SAMPLE_QUANTILES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3)  # of weights select
 SAMPLE_FACTORS = (0.1, 0.5, 1.0)  # what a weight just selected is multiplied by
 NUM_REPORTED = 3
 REHEARSED_SETTINGS: Rehearsed = {
-    Kind.CLASS: (*({"rho": rho, "repair": False} for rho in (0.3, 0.1, 0.5)), {}, {"repair": True}),
-    Kind.SAMPLES: ({}, {"repair": True}),
+    Kind.CLASS: (
+        *({"rho": rho, "repair": False} for rho in (0.3, 0.1, 0.5)),
+        {"rho": 0.1, "dampening": 0.3, "repair": True},
+        {},
+    ),
+    Kind.SAMPLES: ({}, {"repair": True, "repair_steps": 50}),
 }
-"""A stated rho leaves only the dampening to search: a twentieth of the cost of a whole search."""
+"""A stated rho leaves only the dampening to search, a twentieth of the cost of a whole search; a strength
+that is stated whole is repaired once, where a search repairs several."""
 
 
 @dataclass(frozen=True)
