@@ -1,8 +1,10 @@
 """What the audit of a request, and a rehearsal of forgetting, cost beside what cannot be done without.
 
 (a) The audit of a request for 1 % of the samples, with a reference bank, over one forward pass of the new
-model over every sample that it scores. Both run in turn in this process, A B A B, medians. What a pass of the
-base model adds is shown apart: a version's base answers the same whatever is forgotten of it.
+model over every sample that it scores, as it is once the version was studied: what the base model answers is
+kept. Both run in turn in this process, A B A B, medians. The goal is held on a ResNet-18; how much the
+statistics weigh beside a network of no size is shown too, and what an audit costs whose base model must be
+asked.
 
 (b) A rehearsal held to one epoch, over the epoch: in samples processed, one a forward pass and three with the
 backward pass, and in seconds. What a model needs for its requests anyway (class Fishers) is made before. On
@@ -17,17 +19,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torchvision.models import resnet18
 
 from service.core.storage.filesystem import FilesystemStore
 from workers.audit import suite
 from workers.audit.base import AuditInput, ForgetGroup
+from workers.audit.kept_answers import KeptAnswers
 from workers.audit.reference.bank import ReferenceBank
 from workers.audit.resurrection.references import ClassReferences
 from workers.engine.fisher_files import Family
@@ -76,7 +80,9 @@ def main() -> int:
     num, rounds = (6_000, 3) if options.small else (60_000, 5)
     with tempfile.TemporaryDirectory() as folder:
         mnist = prepared("mnist-sized", generated(num), 784, 256, 1, Path(folder) / "mnist")
-        is_missed = audited("small_cnn", architectures.small_cnn, mnist.bench.source, rounds, is_goal=True)
+        few = generated(3_000)
+        is_missed = audited("resnet18", grey_resnet18, few, rounds, is_goal=True)
+        audited("small_cnn", architectures.small_cnn, mnist.bench.source, rounds, is_goal=False)
         audited("mlp", mnist.bench.build, mnist.bench.source, rounds, is_goal=False)
         is_missed |= rehearsed(mnist, allowance(len(train_set(mnist)), floor_seconds=0.0), is_goal=True)
         digits = prepared("digits", open_source({"source": "digits"}), 64, 128, 20, Path(folder) / "digits")
@@ -113,18 +119,30 @@ def audited(
         for samples in sets:
             metrics.logits_of(build(), new, samples)
 
-    audits, passes = [], []
+    everything = np.sort(np.concatenate([each.positions for each in sets]))
+    known, _ = metrics.logits_of(build(), params, SampleSet(source, everything))
+    studied = replace(given, base_answers=KeptAnswers(everything, known.float().numpy()))
+    suite.audit(studied)  # what is imported and allocated once
+    audits, unstudied, passes = [], [], []
     for _ in range(rounds):
-        audits.append(timed(lambda: suite.audit(given)))
+        audits.append(timed(lambda: suite.audit(studied)))
         passes.append(timed(one_pass))
+        unstudied.append(timed(lambda: suite.audit(given)))
     ratios = [audit / floor for audit, floor in zip(audits, passes, strict=True)]
-    kept = [ratio - 1 for ratio in ratios]
+    asked = [audit / floor for audit, floor in zip(unstudied, passes, strict=True)]
     num = sum(map(len, sets))
     print(f"\n{name}: audit of {len(forget)} samples, bank of {NUM_MEMBERS}, {num} samples scored, 1 thread")
     print(f"  audit {statistics.median(audits):.3f} s, one forward pass {statistics.median(passes):.3f} s")
     is_missed = figure(f"audit_over_forward_pass_{name}", ratios, AUDIT_GOAL if is_goal else None)
-    figure(f"audit_less_base_pass_over_forward_pass_{name}", kept, None)
+    figure(f"audit_that_asks_the_base_model_over_forward_pass_{name}", asked, None)
     return is_missed
+
+
+def grey_resnet18() -> nn.Module:
+    """Return torchvision's ResNet-18 for one channel."""
+    model = resnet18(num_classes=NUM_CLASSES)
+    model.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
+    return model  # type: ignore[no-any-return]
 
 
 def rehearsed(subject: Subject, allowed: Cost, *, is_goal: bool) -> bool:

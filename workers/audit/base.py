@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from torch import nn
 
+from workers.audit.kept_answers import KeptAnswers
 from workers.audit.reference.bank import ReferenceBank
 from workers.audit.resurrection.references import ClassReferences
 from workers.numerics.batches import SampleSet
@@ -91,6 +92,7 @@ class AuditInput:
         tuning: held-out samples of all classes, apart from `unseen`; probes choose on them.
         bank: what models that never saw the samples say; None if the version has none.
         class_references: what the probes find in models that never saw a class; None likewise.
+        base_answers: what the base model says of its data, if that was kept; else it is asked.
     """
 
     build: Callable[[], nn.Module]
@@ -107,6 +109,7 @@ class AuditInput:
     tuning: SampleSet | None = None
     bank: ReferenceBank | None = None
     class_references: ClassReferences | None = None
+    base_answers: KeptAnswers | None = None
 
 
 @dataclass(frozen=True)

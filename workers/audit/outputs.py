@@ -11,6 +11,7 @@ from torch import nn
 
 from workers.audit.base import APPROXIMATE, CLASS_KIND, SAMPLES_KIND, AuditInput
 from workers.audit.errors import AuditError
+from workers.audit.kept_answers import KeptAnswers
 from workers.audit.limits import Limits
 from workers.audit.reference.bank import ReferenceBank
 from workers.audit.reference.judging import Asked, Judgement, Question, judge
@@ -216,7 +217,9 @@ def collect(given: AuditInput, progress: Progress) -> Outputs:
     sets = [*(group.forget for group in given.groups), given.retain, given.unseen]
     pairs = []
     for done, samples in enumerate(sets, start=1):
-        base = _answers(model, given.base_params, samples, given.num_classes)
+        base = _kept(given.base_answers, samples)
+        if base is None:
+            base = _answers(model, given.base_params, samples, given.num_classes)
         pairs.append(Pair(base, _answers(model, given.params, samples, given.num_classes)))
         progress(done / len(sets))
     *forget, retain, unseen = pairs
@@ -243,6 +246,12 @@ def collect(given: AuditInput, progress: Progress) -> Outputs:
     if given.guarantee != APPROXIMATE or not is_finite:
         return outputs
     return replace(outputs, resurrections=probed.judged(given))
+
+
+def _kept(answers: KeptAnswers | None, samples: SampleSet) -> Answers | None:
+    """Return what the base model was known to answer; None where it must be asked."""
+    logits = None if answers is None or not len(samples) else answers.about(samples.positions)
+    return None if logits is None else Answers(logits, samples.labels.numpy())
 
 
 def _answers(model: nn.Module, params: Params, samples: SampleSet, num_classes: int) -> Answers:

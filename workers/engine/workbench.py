@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from service.core import errors
 from service.core.storage.filesystem import FilesystemStore
+from workers.audit.kept_answers import KeptAnswers
 from workers.audit.reference.bank import ReferenceBank
 from workers.audit.resurrection.references import ClassReferences
 from workers.engine.messages import ModelSpec, StoredFile, UpdateLogRef
@@ -33,6 +34,7 @@ HEAD = "prepared/head.safetensors"
 BANK = "prepared/bank.safetensors"
 CLASS_REFERENCES = "prepared/class_references.json"
 REHEARSAL = "prepared/rehearsal.json"
+ANSWERS = "prepared/answers.safetensors"
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,13 @@ class Workbench:
         for file in files:
             if file.name == BANK:
                 return ReferenceBank.of_tensors(from_bytes(self._read(file.sha256)))
+        return None
+
+    def answers(self, files: Sequence[StoredFile]) -> KeptAnswers | None:
+        """Return what a version answered about its data, among its files, or None."""
+        for file in files:
+            if file.name == ANSWERS:
+                return KeptAnswers.of_tensors(self.tensors(file.sha256))
         return None
 
     def class_references(self, files: Sequence[StoredFile]) -> ClassReferences | None:

@@ -38,7 +38,14 @@ LOOK_SECONDS = 0.5
 STUDY = "study"
 """Name of the study among a version's facts."""
 REHEARSAL = "prepared/rehearsal.json"
-FILES = frozenset({"prepared/bank.safetensors", "prepared/class_references.json", REHEARSAL})
+FILES = frozenset(
+    {
+        "prepared/answers.safetensors",
+        "prepared/bank.safetensors",
+        "prepared/class_references.json",
+        REHEARSAL,
+    }
+)
 
 log = logging.get(__name__)
 

@@ -8,6 +8,7 @@ from tests.fixtures import audit_outputs as made
 from tests.fixtures import forget_problems
 from workers.audit.base import AuditInput, ForgetGroup
 from workers.audit.errors import AuditError
+from workers.audit.kept_answers import KeptAnswers
 from workers.audit.outputs import SATURATION, Answers, collect
 from workers.unlearning.base import Kind
 
@@ -46,6 +47,19 @@ def test_every_set_is_answered_by_both_models(given):
     assert not np.array_equal(outputs.unseen.base.logits, outputs.unseen.new.logits)
     assert outputs.weights.num_changed == next(iter(given.params.values())).numel()
     assert heard == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_what_the_base_model_is_known_to_answer_is_not_asked_again(given):
+    positions = given.unseen.positions
+    known = np.sort(positions)
+    logits = np.random.default_rng(0).normal(size=(len(known), 4)).astype(np.float32)
+
+    outputs = collect(changed(given, base_answers=KeptAnswers(known, logits)), lambda fraction: None)
+
+    asked = logits[np.searchsorted(known, positions)].astype(np.float64)
+    assert np.array_equal(outputs.unseen.base.logits, asked)
+    assert not np.array_equal(outputs.unseen.new.logits, asked)
+    assert len(outputs.retain.base) == 17, "rows that are not kept are asked of the model"
 
 
 def test_utility_is_measured_where_something_is_still_known(given):

@@ -47,6 +47,7 @@ def audit(bench: Workbench, call: Audit, at: At) -> AuditReply:
             tuning=bench.tuning(gone),
             bank=bench.bank(call.base),
             class_references=bench.class_references(call.base),
+            base_answers=bench.answers(call.base),
         ),
         at("auditing"),
     )

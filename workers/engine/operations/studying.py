@@ -1,9 +1,9 @@
 """One turn at a version's study: references for the audit first, then forgetting rehearsed with them.
 
-What there is tells what is missing, so that a turn needs no memory of the one before. In order of value: the
-members of the reference bank, in pairs; the class references; the rehearsal, for which some time is kept
-back. A part whose next piece does not fit into the time that is left is left out, and so is a part that
-failed: the study goes on without, and says so.
+What there is tells what is missing, so that a turn needs no memory of the one before. In order of value:
+what the version answers about its data; the members of the reference bank, in pairs; the class references;
+the rehearsal, for which some time is kept back. A part whose next piece does not fit into the time that is
+left is left out, and so is a part that failed: the study goes on without, and says so.
 """
 
 import time
@@ -18,7 +18,7 @@ from workers.audit.errors import AuditError
 from workers.audit.reference.bank import ReferenceBank
 from workers.audit.resurrection.references import ClassReferences
 from workers.engine.messages import StoredFile, Study, StudyReply
-from workers.engine.operations import reference_files, rehearsing
+from workers.engine.operations import answer_files, reference_files, rehearsing
 from workers.engine.operations.replaying import STATES
 from workers.engine.operations.target import At, Positions, positions_array
 from workers.engine.workbench import REHEARSAL, WEIGHTS, Workbench
@@ -101,6 +101,7 @@ def study(bench: Workbench, call: Study, methods: Mapping[str, Method], at: At) 
     rehearsal = bench.rehearsal(call.base)
     can_train = bench.recipe.initial is None or bench.initial_weights() is not None
     is_open = False
+    answers = answer_files.keep(bench, call.base, gone, at("answering"))
     if can_train:
         bank, is_open = _in_part(turn, BANK_PART, bank, lambda: _grown(bench, turn, bank, gone, at))
         if not is_open:
@@ -118,7 +119,7 @@ def study(bench: Workbench, call: Study, methods: Mapping[str, Method], at: At) 
             lambda: rehearsing.rehearse(bench, call, references, rehearsal, methods, turn.is_due, at),
         )
     return StudyReply(
-        files=(*references.files, *_keep(bench, rehearsal)),
+        files=(*answers, *references.files, *_keep(bench, rehearsal)),
         is_done=not is_open or turn.seconds_left <= 0,
         seconds=turn.seconds,
         given_up=turn.given_up,
