@@ -82,6 +82,16 @@ bench-quality: setup ## Rank every method on every kind of request (SMALL=1: min
 	$(QUALITY) $(if $(SMALL),--small,--write)
 	$(if $(DATA),$(QUALITY) --dataset mnist --data $(DATA) --seeds 1 $(if $(SMALL),--small --epochs 2,--write),)
 
+.PHONY: bench-audit
+bench-audit: setup ## How often the audit is right, and what it costs (SMALL=1: minutes)
+	$(BIN)/python -m benchmarks.audit_samples --strict $(if $(SMALL),--small)
+	$(BIN)/python -m benchmarks.audit_classes --strict $(if $(SMALL),--small)
+	$(BIN)/python -m benchmarks.audit $(if $(SMALL),--small)
+
+.PHONY: chaos
+chaos: setup ## Kill processes at every step and look for what broke (KILLS=1000 by default)
+	$(BIN)/python -m benchmarks.chaos --strict $(if $(KILLS),--kills $(KILLS))
+
 .PHONY: help
 help:
 	@awk 'BEGIN { FS = ":.*## " } \

@@ -3,10 +3,10 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
@@ -115,12 +115,10 @@ def forget(
         request = client.follow(request.id, show)
     if request.status != "completed":
         raise LetheError(f"The request is {request.status} ({request.reason}), not completed.")
-    run, audit = request.run or {}, request.audit or {}
-    console.print(
-        f"{run.get('method')} did it on attempt {run.get('attempts')}; "
-        f"audit: {audit.get('verdict')}; guarantee: {run.get('guarantee')}",
-        highlight=False,
-    )
+    for rung in request.rungs:
+        console.print(attempt(rung), highlight=False)
+    run = request.run or {}
+    console.print(f"{run.get('method')} did it; guarantee: {run.get('guarantee')}", highlight=False)
     try:
         with client.file(name, base, "model.safetensors"):
             pass
@@ -129,6 +127,13 @@ def forget(
     else:
         raise LetheError(f"Version {base} can still be pulled.")
     return request
+
+
+def attempt(rung: Mapping[str, Any]) -> str:
+    """Say how one attempt fared: the audit's verdict, and what it rests on if that is no pass."""
+    told = f"attempt {rung['number']}, {' and '.join(rung['methods'])}: {rung['verdict'] or rung['failure']}"
+    against = [*rung["failed"], *rung["undecided"]]
+    return f"{told} ({against[0]['name']}: {against[0]['detail']})" if against else told
 
 
 def fetch(client: LetheClient, name: str, folder: Path, console: Console) -> Params:
