@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import fisher_figures, mnist_tables
 from tests.fixtures.image_folders import write_mnist
+from workers.unlearning import registry
 
 
 @pytest.fixture
@@ -15,6 +16,8 @@ def arguments(tmp_path):
 
 
 def test_the_tables_name_every_method_and_the_mask_never_passes(arguments, monkeypatch, capsys):
+    few = {name: registry.find(registry.discover(), name) for name in ("one_shot", "ssd")}
+    monkeypatch.setattr(registry, "discover", lambda: few)  # each is audited, which takes its time
     monkeypatch.setattr(mnist_tables, "SIZES", (1,))
     monkeypatch.setattr(sys, "argv", ["mnist_tables", *arguments, "--relapse", "0"])
 

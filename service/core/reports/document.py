@@ -137,16 +137,7 @@ def _told(audit: Mapping[str, Any]) -> dict[str, Any]:
             name: _without_few(side) if isinstance(side, Mapping) else side
             for name, side in (told["histograms"] or {}).items()
         }
-    if told.get("reference"):
-        groups = [_group(group) for group in told["reference"].get("groups", ())]
-        told["reference"] = {**told["reference"], "groups": groups}
     return told
-
-
-def _group(group: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a comparison with reference models may be told: no drawing of few samples."""
-    drawn = group.get("z")
-    return {**group, "z": _without_few(drawn)} if isinstance(drawn, Mapping) else {**group}
 
 
 def _without_few(sets: Mapping[str, Sequence[int]]) -> dict[str, Sequence[int]]:

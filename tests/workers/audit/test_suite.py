@@ -230,7 +230,8 @@ def test_what_is_reported_is_what_the_models_do(trained):
 def test_a_policy_may_be_stricter(trained):
     report = trained.ask_people(trained.without_people, guarantee="exact", limits={"movement": 100.0})
 
-    assert failed(report) == {"no_op"}
+    assert failed(report) == {"no_op", "reference"}
+    assert report.verdict.outcome == "fail"
     assert report.to_json()["limits"]["movement"] == 100.0
 
 

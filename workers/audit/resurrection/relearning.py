@@ -101,11 +101,24 @@ def _recall(own: Tensor, others: Tensor, rows: list[Rows], shots: int, seed: int
                 others[of_label[torch.randperm(len(of_label), generator=generator)[:shots].numpy()]]
             )
         labels = torch.cat([torch.full((len(each),), number) for number, each in enumerate(learned)])
-        objective = Objective(torch.cat(learned), labels, len(learned), L2)
-        weight, _ = minimise(objective, own.new_zeros(len(learned), own.shape[1]), SOLVED)
         rest = own[order[SHOTS[-1] :]]  # the same for every number of shots
+        rows_learned, rest = _in_their_span(torch.cat(learned), rest)
+        objective = Objective(rows_learned, labels, len(learned), L2)
+        weight, _ = minimise(objective, own.new_zeros(len(learned), rest.shape[1]), SOLVED)
         found.append(float(((rest @ weight.T).argmax(1) == 0).double().mean()))
     return float(np.mean(found))
+
+
+def _in_their_span(learned: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both in coordinates of the learned rows' span, where there are fewer of them than features.
+
+    A minimum with a squared penalty lies in that span, so nothing changes but the size of the problem: fifty
+    in place of as many as a layer is wide.
+    """
+    if len(learned) >= learned.shape[1]:
+        return learned, others
+    basis = torch.linalg.qr(learned.T).Q
+    return learned @ basis, others @ basis
 
 
 def _design(features: Tensor) -> Tensor:

@@ -6,8 +6,10 @@ import torch
 from torch import nn
 
 from tests.fixtures import forget_problems
+from workers.audit.resurrection import relearning
 from workers.audit.resurrection.evidence import gather
 from workers.audit.resurrection.relearning import SHOTS, relearn
+from workers.numerics.softmax_regression import Objective, minimise
 from workers.unlearning.base import Kind
 
 PROBLEM = forget_problems.problem(Kind.CLASS, classes=(1,))
@@ -27,6 +29,21 @@ def evidence(num_of_class=12):
 
 def changed(**tensors):
     return {**PROBLEM.params, **tensors}
+
+
+def test_the_span_of_what_is_learned_holds_the_whole_solution():
+    random = torch.Generator().manual_seed(0)
+    learned, others = (torch.randn(num, 60, generator=random, dtype=torch.float64) for num in (12, 9))
+    labels = torch.arange(12) % 3
+
+    spanned, seen = relearning._in_their_span(learned, others)
+
+    assert spanned.shape == (12, 12)
+    whole, part = (
+        minimise(Objective(rows, labels, 3, relearning.L2), rows.new_zeros(3, rows.shape[1]), 1e-10)[0]
+        for rows in (learned, spanned)
+    )
+    assert torch.allclose(others @ whole.T, seen @ part.T, atol=1e-8)
 
 
 def test_features_that_hold_the_class_relearn_it():
