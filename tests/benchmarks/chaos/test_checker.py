@@ -95,11 +95,6 @@ def test_a_promised_request_that_is_not_there_is_lost(world):
     ],
 )
 def test_each_broken_promise_is_found(world, statement: str, finding: str):
-    if "ledger_entries" in statement:
-        world.change(
-            "ALTER TABLE certificates DROP CONSTRAINT IF EXISTS fk_certificates_entry_id_ledger_entries"
-        )
-
     world.change(statement)
 
     assert finding in world.found()
