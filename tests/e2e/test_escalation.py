@@ -43,7 +43,7 @@ def test_an_interim_version_is_served_until_exact_retraining_closes_the_request(
 ) -> None:
     client = shared_stack.client
     policy = {
-        "class_ladder": ["ssd"],
+        "class_ladder": ["competition_pruning"],  # without references neither refused nor cleared
         "exact_at_last": False,
         "accept_inconclusive": True,
         "complete_on": "exact",

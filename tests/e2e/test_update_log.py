@@ -46,7 +46,13 @@ def test_a_recorded_training_is_forgotten_by_subtraction_and_its_log_dies(
             "architecture": {"factory": FACTORY, "arguments": ARGUMENTS},
             "dataset": {"source": "digits"},
             "training": RECIPE.to_json(),
-            "policy": {"exact_budget_seconds": 0},
+            "policy": {
+                "exact_budget_seconds": 0,
+                "samples_ladder": ["amnesiac_samples"],
+                "exact_at_last": False,
+                "accept_inconclusive": True,  # there is no reference bank to clear it
+                "study_seconds": 0,
+            },
         },
         weights,
     )
