@@ -5,6 +5,7 @@ of them, and so more power. Nothing of the test split is read, and no candidate 
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,6 +60,13 @@ class MeteredBench(Workbench):
         return cls(**same, meter=Meter(bench.build, earlier))
 
 
+def epoch_seconds(call: Study) -> float:
+    """Return how long one epoch of the model's recipe takes; infinite if nobody measured it."""
+    if call.training_seconds is None:
+        return math.inf
+    return call.training_seconds / max(int(call.model.training.get("epochs") or 1), 1)
+
+
 def rehearse(
     bench: Workbench,
     call: Study,
@@ -102,7 +110,7 @@ def rehearse(
         theatre.offers(drawn, methods),
         rehearsal,
         metered.meter,
-        allowed or allowance(len(known)),
+        allowed or allowance(len(known), epoch_seconds=epoch_seconds(call)),
         is_due=is_due,
         progress=at("rehearsing"),
     )
@@ -187,6 +195,7 @@ class _Theatre:
                 tuning=self._some(self.bench.tuning(gone), NUM_TUNING, "tuning"),
                 bank=self.references.bank,
                 class_references=self.references.by_class if len(self.references.by_class) else None,
+                base_answers=self.bench.answers(call.base),
             )
         )
 

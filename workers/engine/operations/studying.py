@@ -83,8 +83,7 @@ class Turn:
 
 def rehearsal_seconds(call: Study) -> float:
     """Return what is kept back for rehearsing: an epoch or its floor, at most half of what is left."""
-    epochs = int(call.model.training.get("epochs", 1))
-    one_epoch = (call.training_seconds or 0.0) / max(epochs, 1)
+    one_epoch = rehearsing.epoch_seconds(call) if call.training_seconds else 0.0
     return min(max(one_epoch, FLOOR_SECONDS), call.seconds_left / 2)
 
 

@@ -6,6 +6,7 @@ machine, and a rehearsal can be held against it. The count is taken where every 
 pass: at the model's own call.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,15 +31,18 @@ class Cost:
 
     Attributes:
         samples: processed.
-        seconds: of wall time.
+        seconds: of wall time; as an allowance, so many at least.
+        most_seconds: as an allowance, so many at most, whatever samples are left.
     """
 
     samples: float
     seconds: float
+    most_seconds: float = math.inf
 
     def covers(self, spent: "Cost") -> bool:
         """Whether this allowance has something left: of its samples, or, on a fast machine, of its time."""
-        return spent.samples < self.samples or spent.seconds < self.seconds
+        has_left = spent.samples < self.samples and spent.seconds < self.most_seconds
+        return has_left or spent.seconds < self.seconds
 
     def since(self, earlier: "Cost") -> "Cost":
         """Return what was spent since a moment."""
@@ -46,7 +50,7 @@ class Cost:
 
     def part(self, share: float) -> "Cost":
         """Return a share of it."""
-        return Cost(share * self.samples, share * self.seconds)
+        return Cost(share * self.samples, share * self.seconds, share * self.most_seconds)
 
 
 class Meter:

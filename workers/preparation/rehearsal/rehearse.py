@@ -1,10 +1,12 @@
 """Rehearses forgetting case by case, for as long as a turn lasts and the allowance goes.
 
-The allowance is one epoch of the model's recipe, counted in samples processed, or what a few seconds of this
-machine buy where that is more. It is spent in the order of the cases, at most a part of it on any one case
-and method, and what is left out is said. A turn ends between two cases; the next goes on from the record.
+The allowance is one epoch of the model's recipe, counted in samples processed and in time, or what a few
+seconds of this machine buy where that is more. It is spent in the order of the cases, at most a part of it on
+any one case and method, and what is left out is said. A turn ends between two cases; the next goes on from
+the record.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -19,9 +21,15 @@ MAX_SHARE = 0.5
 """Of the allowance, for one method on one case."""
 
 
-def allowance(num_samples: int, *, epochs: float = EPOCHS, floor_seconds: float = FLOOR_SECONDS) -> Cost:
-    """Return what a rehearsal may cost for a model trained on so many samples."""
-    return Cost(epochs * num_samples * FORWARD_AND_BACKWARD, floor_seconds)
+def allowance(
+    num_samples: int,
+    *,
+    epochs: float = EPOCHS,
+    epoch_seconds: float = math.inf,
+    floor_seconds: float = FLOOR_SECONDS,
+) -> Cost:
+    """Return what a rehearsal may cost for a model trained on so many samples, an epoch in so much time."""
+    return Cost(epochs * num_samples * FORWARD_AND_BACKWARD, floor_seconds, epochs * epoch_seconds)
 
 
 def rehearse(

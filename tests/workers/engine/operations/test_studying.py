@@ -45,7 +45,7 @@ class Rows(ReaderSource):
 @pytest.fixture
 def table(tmp_path, monkeypatch):
     """A bench; what a rehearsal on it may cost is counted in samples alone."""
-    monkeypatch.setattr(rehearsing, "allowance", lambda num_samples: Cost(2000, 0.0))
+    monkeypatch.setattr(rehearsing, "allowance", lambda num_samples, **_: Cost(2000, 0.0))
     return dataclasses.replace(bench(tmp_path / "store"), source=Rows())
 
 

@@ -67,3 +67,12 @@ def test_an_allowance_lasts_as_long_as_its_samples_or_its_time() -> None:
 
     assert allowed.covers(Cost(50, 30)) and allowed.covers(Cost(500, 10))
     assert not allowed.covers(Cost(100, 20))
+
+
+def test_an_allowance_ends_with_its_time_though_samples_are_left():
+    allowed = Cost(samples=100, seconds=2, most_seconds=10)
+
+    assert allowed.covers(Cost(samples=50, seconds=9))
+    assert not allowed.covers(Cost(samples=50, seconds=11))
+    assert allowed.covers(Cost(samples=500, seconds=1)), "the floor is what a fast machine may always use"
+    assert allowed.part(0.5).most_seconds == 5
