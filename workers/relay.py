@@ -18,7 +18,7 @@ from service.core.ledger import repository as ledger
 from service.core.ledger.signing import Signer
 from service.core.queue import doorbell
 from service.core.queue import repository as queue
-from service.core.requests import lifecycle, runs
+from service.core.requests import broken, lifecycle
 from workers.app import Bell, create_app, open_signer
 from workers.settings import WorkerSettings
 
@@ -64,7 +64,7 @@ class Relay:
     def sweep(self) -> None:
         """Do once what must be done whether or not anyone rang."""
         with transaction(self._sessions) as session:
-            reaped = runs.reap(session, self._settings.max_attempts)
+            reaped = broken.reap(session, self._settings.max_attempts)
         for lease, state in reaped:
             log.warning("relay.reaped", job=str(lease.job_id), epoch=lease.epoch, state=state)
         with transaction(self._sessions) as session:

@@ -15,7 +15,7 @@ from service.core.queue import repository as queue
 from service.core.queue.models import JobKind
 from service.core.queue.repository import Lease
 from service.core.registry.models import Model
-from service.core.requests import runs
+from service.core.requests import broken
 from workers.engine.client import Pulse
 from workers.engine.errors import EngineError, EngineRefused
 from workers.jobs.accept import accept
@@ -80,9 +80,9 @@ def _settle(context: Context, lease: Lease, error: EngineError | errors.LetheErr
     try:
         with transaction(context.sessions) as session:
             if not is_over:
-                runs.retry(session, lease, text)
+                broken.retry(session, lease, text)
             else:
-                runs.fail(session, lease, text, code=error.code)
+                broken.fail(session, lease, text, code=error.code)
     except (errors.LeaseLost, errors.Unavailable) as trouble:
         log.warning("job.not_settled", code=trouble.code)
 

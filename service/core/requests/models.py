@@ -107,6 +107,12 @@ class Run(Base):
         """The rung whose candidate was published, or may be accepted."""
         return self.rungs[-1 if self.rung is None else self.rung]
 
+    def close(self, state: RunState, reason: str | None = None) -> None:
+        """End the run, unless it has ended."""
+        if self.finished_at is None:
+            self.state, self.finished_at, self.fraction = state, clock.now(), 1.0
+            self.reason = reason and reason[:500]
+
 
 class IdempotencyKey(Base):
     """A caller's key and what it stood for the first time."""

@@ -15,17 +15,17 @@ from typing import Any
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from service.core import clock, errors
+from service.core import errors
 from service.core.ledger.claims import Guarantee
 from service.core.lineage import repository as lineage
 from service.core.queue import repository as queue
-from service.core.queue.models import JobKind, JobState
+from service.core.queue.models import JobKind
 from service.core.queue.repository import Lease
 from service.core.registry import repository as versions
 from service.core.registry import service as registry
 from service.core.registry.models import Candidate, Model, Version
 from service.core.registry.service import NamedFile
-from service.core.requests import acceptance, gathering, interims, lifecycle, repository
+from service.core.requests import acceptance, broken, gathering, interims, lifecycle, repository
 from service.core.requests.certificates import Signatory, certify
 from service.core.requests.models import ForgetRequest, Run, RunState
 from service.core.requests.states import DECIDABLE, Status
@@ -127,7 +127,7 @@ def take(session: Session, lease: Lease) -> Assignment | None:
     """
     queue.fence(session, lease)
     model = session.get_one(Model, lease.model_id)
-    put_back(session, lease.model_id, "an earlier attempt ended without a word")
+    broken.put_back(session, lease.model_id, "an earlier attempt ended without a word")
     gathered = gathering.gather(session, model, is_exact_only=lease.kind == JobKind.EXACT)
     if gathered.leaves_some:
         queue.enqueue(session, model.id, JobKind.UNLEARN)
@@ -246,7 +246,7 @@ def publish(
     """
     run = _run(session, lease, assignment.run_id)
     version = _release(session, run, publication)
-    _close(run, RunState.PUBLISHED)
+    run.close(RunState.PUBLISHED)
     requests = _at_audit(session, run)
     if publication.guarantee == Guarantee.EXACT:
         requests += _retrained_without(session, run, assignment)
@@ -276,7 +276,7 @@ def publish_interim(
     """
     run = _run(session, lease, assignment.run_id)
     version = _release(session, run, publication)
-    _close(run, RunState.INTERIM)
+    run.close(RunState.INTERIM)
     for request in _at_audit(session, run):
         request.interim = interims.told(version, run)
         lifecycle.move(
@@ -324,7 +324,7 @@ def refuse(session: Session, lease: Lease, run_id: uuid.UUID, kept: Kept | None 
     The best candidate is kept until then; whatever else the run made is purged.
     """
     run = _run(session, lease, run_id)
-    _close(run, RunState.REFUSED)
+    run.close(RunState.REFUSED)
     if kept is not None:
         run.rung = kept.rung
         registry.keep_candidate(
@@ -343,70 +343,6 @@ def refuse(session: Session, lease: Lease, run_id: uuid.UUID, kept: Kept | None 
     queue.finish(session, lease)
 
 
-def fail(session: Session, lease: Lease, reason: str, *, code: str = "attempts_exhausted") -> None:
-    """Park a job that cannot succeed and tell whoever counted on it: its requests, or its model.
-
-    Requests that wait are told too, unless another job is there to serve them: a job that is lost before it
-    could take them would otherwise leave them waiting for ever.
-
-    Args:
-        session: The transaction.
-        lease: The job's lease.
-        reason: What went wrong, without personal data.
-        code: Reason code the requests show.
-    """
-    queue.park(session, lease, reason)
-    if lease.kind == JobKind.PREPARE:
-        registry.refuse_upload(session, session.get_one(Model, lease.model_id), reason)
-    if lease.kind == JobKind.ACCEPT:
-        acceptance.take_back(session, repository.accepted(session, lease.model_id), code)
-    carried = repository.in_run(session, lease.model_id)
-    # A request whose interim version is served waits for another job than one that nothing was done for.
-    waiting = [
-        one
-        for one in repository.waiting_for(session, lease.model_id)
-        if lease.kind == (JobKind.EXACT if interims.is_settled(one) else JobKind.UNLEARN)
-    ]
-    # The jobs are asked for after the requests: a request that is seen was committed together with its job.
-    if queue.is_waiting(session, lease.model_id, lease.kind):
-        waiting = []
-    for request in (*carried, *waiting):
-        if request.run_id is not None:
-            _close(repository.run_by_id(session, request.run_id), RunState.BROKEN, reason)
-        lifecycle.move(session, request, Status.FAILED, reason=code)
-
-
-def retry(session: Session, lease: Lease, reason: str) -> None:
-    """Give a job back for another attempt; its requests wait again, in their old order."""
-    put_back(session, lease.model_id, reason)
-    queue.give_back(session, lease, reason)
-
-
-def reap(session: Session, max_attempts: int) -> list[tuple[Lease, JobState]]:
-    """Take every expired lease away: its job is ready again, or parked when its attempts are used up."""
-    reaped = []
-    for lease in queue.expired(session):
-        if lease.attempts >= max_attempts:
-            fail(session, lease, f"The worker was lost {lease.attempts} times at this job.")
-            reaped.append((lease, JobState.PARKED))
-        else:
-            put_back(session, lease.model_id, "the worker's lease ran out")
-            queue.take_away(session, lease, "the worker's lease ran out")
-            reaped.append((lease, JobState.READY))
-    return reaped
-
-
-def put_back(session: Session, model_id: uuid.UUID, reason: str) -> None:
-    """Close what a broken attempt left open: its requests wait again."""
-    for request in repository.in_run(session, model_id):
-        if request.run_id is not None:
-            _close(repository.run_by_id(session, request.run_id), RunState.BROKEN, reason)
-        request.run_id = None
-        lifecycle.move(
-            session, request, Status.QUEUED, reason=interims.reason_of(request), why="attempt_lost"
-        )
-
-
 def _run(session: Session, lease: Lease, run_id: uuid.UUID) -> Run:
     queue.fence(session, lease)
     return repository.run_by_id(session, run_id)
@@ -414,12 +350,6 @@ def _run(session: Session, lease: Lease, run_id: uuid.UUID) -> Run:
 
 def _requests(session: Session, run: Run) -> list[ForgetRequest]:
     return [one for one in repository.in_run(session, run.model_id) if one.run_id == run.id]
-
-
-def _close(run: Run, state: RunState, reason: str | None = None) -> None:
-    if run.finished_at is None:
-        run.state, run.finished_at, run.fraction = state, clock.now(), 1.0
-        run.reason = reason and reason[:500]
 
 
 def _assignment(session: Session, model: Model, run: Run, served: Sequence[ForgetRequest]) -> Assignment:

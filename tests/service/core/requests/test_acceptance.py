@@ -14,7 +14,7 @@ from service.core.queue.models import JobKind, JobState
 from service.core.registry import repository as registry
 from service.core.registry import service
 from service.core.registry.models import Model
-from service.core.requests import lifecycle, runs
+from service.core.requests import broken, lifecycle
 from service.core.requests.models import ForgetRequest, RunState
 from service.core.requests.states import Status
 from tests.fixtures.forgetting import Kernel
@@ -247,7 +247,7 @@ def test_a_publication_that_cannot_succeed_sends_the_requests_back_and_the_candi
     lease, _ = kernel.begin_accepted(digits)
 
     with transaction(sessions) as session:
-        runs.fail(session, lease, "The data are gone.", code="dataset_invalid")
+        broken.fail(session, lease, "The data are gone.", code="dataset_invalid")
 
     row = kernel.request(request.id)
     assert (row.status, row.reason) == (Status.NEEDS_REVIEW, "dataset_invalid")

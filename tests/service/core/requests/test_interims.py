@@ -12,7 +12,7 @@ from service.core.queue.models import JobKind, JobState
 from service.core.registry import repository as registry
 from service.core.registry.models import Model, VersionState
 from service.core.registry.policy import Policy
-from service.core.requests import interims, lifecycle, runs
+from service.core.requests import broken, interims, lifecycle, runs
 from service.core.requests.models import ForgetRequest, RunState
 from service.core.requests.states import Status
 from tests.fixtures.forgetting import Kernel
@@ -231,14 +231,14 @@ def test_an_exact_job_that_is_given_up_fails_the_requests_that_count_on_it(
     while (lease := kernel.claim(strict)) is not None and lease.kind != JobKind.EXACT:
         if lease.kind == JobKind.UNLEARN:
             with transaction(kernel.sessions) as session:
-                runs.retry(session, lease, "later")
+                broken.retry(session, lease, "later")
             continue
         with transaction(kernel.sessions) as session:
             runs.queue.finish(session, lease)
     assert lease is not None
 
     with transaction(kernel.sessions) as session:
-        runs.fail(session, lease, "out of attempts")
+        broken.fail(session, lease, "out of attempts")
 
     assert kernel.request(request.id).status == Status.FAILED
     assert kernel.request(fresh.id).status == Status.QUEUED

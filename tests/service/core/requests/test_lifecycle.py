@@ -10,7 +10,7 @@ from service.core.db.session import Sessions, transaction
 from service.core.queue import repository as queue
 from service.core.queue.models import JobState
 from service.core.registry.policy import Policy
-from service.core.requests import lifecycle, runs
+from service.core.requests import broken, lifecycle, runs
 from service.core.requests.models import ForgetRequest
 from service.core.requests.states import Status
 from tests.fixtures.forgetting import Kernel, classes
@@ -102,7 +102,7 @@ class TestApprove:
         request = kernel.ask_samples(digits, 3)
         lease, _ = kernel.begin(digits)
         with transaction(sessions) as session:
-            runs.fail(session, lease, "disk full")
+            broken.fail(session, lease, "disk full")
 
         approve(sessions, request.id)
         kernel.serve(digits)

@@ -20,7 +20,7 @@ from service.core.queue.models import JobKind, JobState
 from service.core.queue.repository import Lease
 from service.core.registry.models import Model, Version
 from service.core.registry.policy import Policy
-from service.core.requests import acceptance, lifecycle, runs
+from service.core.requests import acceptance, broken, lifecycle, runs
 from service.core.requests.models import ForgetRequest
 from service.core.requests.runs import Acceptance, Assignment, Kept
 from service.core.requests.states import ALLOWED, IN_RUN, Status
@@ -125,15 +125,15 @@ class Walk(RuleBasedStateMachine):
             if ending == "refuse" and self.assignment is not None:
                 runs.refuse(session, self.lease, self.assignment.run_id, self.kept())
             elif ending == "fail":
-                runs.fail(session, self.lease, "broken", code="broken")
+                broken.fail(session, self.lease, "broken", code="broken")
             elif ending == "retry":
-                runs.retry(session, self.lease, "try again")
+                broken.retry(session, self.lease, "try again")
             else:
                 ending = "lose"
         if ending == "lose":
             self.kernel.expire(self.lease)
             with transaction(self.kernel.sessions) as session:
-                runs.reap(session, MAX_ATTEMPTS)
+                broken.reap(session, MAX_ATTEMPTS)
         if ending == "retry":
             self.kernel.make_due(self.model)
         self.forget_the_lease()

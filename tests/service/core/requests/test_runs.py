@@ -11,7 +11,7 @@ from service.core.methods import repository as methods
 from service.core.queue import repository as queue
 from service.core.queue.models import JobKind, JobState
 from service.core.registry import repository as registry
-from service.core.requests import runs
+from service.core.requests import broken, runs
 from service.core.requests.models import RunState
 from service.core.requests.runs import Assignment
 from service.core.requests.states import Status
@@ -224,8 +224,8 @@ class TestLadder:
             lambda session: runs.note_failed_rung(session, lease, run_id, ["ssd"], "code", "text"),
             lambda session: runs.next_rung(session, lease, run_id),
             lambda session: runs.refuse(session, lease, run_id),
-            lambda session: runs.fail(session, lease, "reason"),
-            lambda session: runs.retry(session, lease, "reason"),
+            lambda session: broken.fail(session, lease, "reason"),
+            lambda session: broken.retry(session, lease, "reason"),
         )
         for write in writes:
             with pytest.raises(errors.LeaseLost), transaction(sessions) as session:

@@ -5,7 +5,7 @@ from service.core.queue import repository as queue
 from service.core.queue.models import JobKind, JobState
 from service.core.registry import repository as registry
 from service.core.registry.models import ModelState
-from service.core.requests import repository, runs
+from service.core.requests import broken, repository
 from service.core.requests.models import RunState
 from service.core.requests.states import Status
 from tests.fixtures.forgetting import MAX_ATTEMPTS, Kernel
@@ -16,12 +16,12 @@ def test_retry_puts_requests_back_in_their_old_order(
     kernel: Kernel, sessions: Sessions, digits: ReadyModel
 ) -> None:
     first, second = kernel.ask_samples(digits, 1), kernel.ask_samples(digits, 2)
-    lease, broken = kernel.begin(digits)
+    lease, lost = kernel.begin(digits)
 
     with transaction(sessions) as session:
-        runs.retry(session, lease, "disk full " * 100)
+        broken.retry(session, lease, "disk full " * 100)
 
-    run = kernel.run(broken.run_id)
+    run = kernel.run(lost.run_id)
     assert (run.state, len(run.reason or "")) == (RunState.BROKEN, 500)
     with transaction(sessions) as session:
         waiting = repository.waiting_for(session, digits.id)
@@ -30,7 +30,7 @@ def test_retry_puts_requests_back_in_their_old_order(
     kernel.make_due(digits)
     again, assignment = kernel.begin(digits)
     assert (again.job_id, again.attempts, again.epoch) == (lease.job_id, 2, lease.epoch + 1)
-    assert assignment.run_id != broken.run_id
+    assert assignment.run_id != lost.run_id
 
 
 def test_failure_tells_every_request_that_the_run_carried(
@@ -40,7 +40,7 @@ def test_failure_tells_every_request_that_the_run_carried(
     lease, assignment = kernel.begin(digits)
 
     with transaction(sessions) as session:
-        runs.fail(session, lease, "row 7 cannot be read " * 100, code="unreadable_row")
+        broken.fail(session, lease, "row 7 cannot be read " * 100, code="unreadable_row")
 
     rows = [kernel.request(one.id) for one in carried]
     assert [(row.status, row.reason) for row in rows] == [(Status.FAILED, "unreadable_row")] * 2
@@ -56,7 +56,7 @@ def test_request_that_came_during_a_failed_run_is_served_by_its_own_job(
     late = kernel.ask_samples(digits, 2)
 
     with transaction(sessions) as session:
-        runs.fail(session, lease, "broken")
+        broken.fail(session, lease, "broken")
 
     assert kernel.request(late.id).status == Status.QUEUED
     kernel.serve(digits)
@@ -86,7 +86,7 @@ def test_reaper_gives_an_expired_job_to_the_next_worker(
     kernel.expire(lease)
 
     with transaction(sessions) as session:
-        assert runs.reap(session, MAX_ATTEMPTS) == [(lease, JobState.READY)]
+        assert broken.reap(session, MAX_ATTEMPTS) == [(lease, JobState.READY)]
 
     assert kernel.run(assignment.run_id).state == RunState.BROKEN
     version = kernel.serve(digits)
@@ -109,7 +109,7 @@ def test_reaper_leaves_a_living_lease_alone(kernel: Kernel, sessions: Sessions, 
     kernel.begin(digits)
 
     with transaction(sessions) as session:
-        assert runs.reap(session, MAX_ATTEMPTS) == []
+        assert broken.reap(session, MAX_ATTEMPTS) == []
 
 
 def test_poison_job_is_parked_when_its_attempts_are_used_up(
@@ -121,7 +121,7 @@ def test_poison_job_is_parked_when_its_attempts_are_used_up(
         lease, _ = kernel.begin(digits)
         kernel.expire(lease)
         with transaction(sessions) as session:
-            states += [state for _, state in runs.reap(session, MAX_ATTEMPTS)]
+            states += [state for _, state in broken.reap(session, MAX_ATTEMPTS)]
 
     assert states == [JobState.READY, JobState.PARKED]
     row = kernel.request(request.id)
@@ -141,7 +141,7 @@ def test_upload_whose_preparation_was_always_lost_is_refused(
     kernel.expire(lease)
 
     with transaction(sessions) as session:
-        runs.reap(session, 1)
+        broken.reap(session, 1)
 
     with transaction(sessions) as session:
         model = registry.model_named(session, digits.name)
