@@ -132,8 +132,9 @@ def forget(
 def attempt(rung: Mapping[str, Any]) -> str:
     """Say how one attempt fared: the audit's verdict, and what it rests on if that is no pass."""
     told = f"attempt {rung['number']}, {' and '.join(rung['methods'])}: {rung['verdict'] or rung['failure']}"
-    against = [*rung["failed"], *rung["undecided"]]
-    return f"{told} ({against[0]['name']}: {against[0]['detail']})" if against else told
+    against = rung["failed"] or rung["undecided"]
+    names = ", ".join(check["name"] for check in against)
+    return f"{told} ({names}: {against[-1]['detail']})" if against else told
 
 
 def fetch(client: LetheClient, name: str, folder: Path, console: Console) -> Params:
