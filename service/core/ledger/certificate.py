@@ -13,7 +13,8 @@ The subject is the new version's files; the predicate says what was done and mea
                    "received_at": TIME, "completed_at": TIME, "statement": "..."}}
 
 Where a person accepted the version in the audit's place, the predicate has one field more,
-`"acceptance": {"by", "reason", "at"}`.
+`"acceptance": {"by", "reason", "at"}`. A check that could not decide, or decides nothing about this claim,
+has `"role": "undecided"` or `"shown"`.
 
 The predicate type is a name, not a link that is fetched. The wording of "statement" is `claims`' to choose.
 Laws, for a sound claim c whose parameters are JSON values: `parse(build(c)) == c` and
@@ -59,7 +60,11 @@ def build(claim: claims.Claim) -> dict[str, object]:
                 "guarantee": method.guarantee,
                 "caveats": method.caveats,
             },
-            "audit": asdict(claim.audit),
+            "audit": {
+                "suite": claim.audit.suite,
+                "verdict": claim.audit.verdict,
+                "checks": [_check(check) for check in claim.audit.checks],
+            },
             "received_at": canonical.time_text(claim.received_at),
             "completed_at": canonical.time_text(claim.completed_at),
             "statement": claim.statement,
@@ -124,6 +129,12 @@ def parse(statement: object) -> claims.Claim:
     return claim
 
 
+def _check(check: claims.Check) -> dict[str, object]:
+    fields = asdict(check)
+    role = fields.pop("role")
+    return fields if role is claims.Role.GATE else {**fields, "role": role}
+
+
 def _read_claim(predicate: "_Reader", subject: list["_Reader"]) -> claims.Claim:
     target, method, audit = (predicate.reader(name) for name in ("target", "method", "audit"))
     return claims.Claim(
@@ -167,6 +178,7 @@ def _read_check(check: "_Reader") -> claims.Check:
         threshold=check.number("threshold"),
         passed=check.get("passed", bool),
         detail=check.get("detail", str),
+        role=claims.Role(check.get("role", str)) if check.has("role") else claims.Role.GATE,
     )
 
 

@@ -125,6 +125,14 @@ def _acceptance(accepted: claims.Acceptance | None) -> str:
     return f"\n<h2>Accepted by a person</h2>\n{_facts(rows)}"
 
 
+def _outcome(check: claims.Check) -> str:
+    if check.role is claims.Role.SHOWN:
+        return "shown only"
+    if check.role is claims.Role.UNDECIDED:
+        return "could not tell"
+    return "passed" if check.passed else "not passed"
+
+
 def _check(check: claims.Check) -> str:
     has_interval = check.low is not None and check.high is not None
     interval = f"{_number(check.low)} to {_number(check.high)}" if has_interval else ""
@@ -135,7 +143,7 @@ def _check(check: claims.Check) -> str:
         if check.detail
         else escape(check.name)
     )
-    return f"<tr><td>{name}</td>{numbers}<td>{'passed' if check.passed else 'not passed'}</td></tr>"
+    return f"<tr><td>{name}</td>{numbers}<td>{_outcome(check)}</td></tr>"
 
 
 def _number(value: float | None) -> str:

@@ -61,6 +61,17 @@ class Method:
     caveats: tuple[str, ...]
 
 
+class Role(StrEnum):
+    """What a check had to do with the verdict."""
+
+    GATE = "gate"
+    """Had it failed, the verdict would be fail."""
+    UNDECIDED = "undecided"
+    """It could not have noticed a fault, or had nothing to compare with."""
+    SHOWN = "shown"
+    """It decides nothing about this claim."""
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One measured number, its interval and the limit it was held against; None where there is none."""
@@ -72,6 +83,7 @@ class Check:
     threshold: float | None
     passed: bool
     detail: str
+    role: Role = Role.GATE
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,14 @@ def _audit(audit: Mapping[str, Any]) -> claims.Audit:
                 threshold=check["threshold"],
                 passed=check["passed"],
                 detail=check["detail"],
+                role=_role(check),
             )
             for check in audit["checks"]
         ),
     )
+
+
+def _role(check: Mapping[str, Any]) -> claims.Role:
+    if not check.get("is_gate", True):
+        return claims.Role.SHOWN
+    return claims.Role.GATE if check.get("is_decided", True) else claims.Role.UNDECIDED

@@ -5,6 +5,8 @@ import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
+import pytest
+
 from service.core.ledger import certificate_page, claims
 
 HOSTILE = "<script>alert('x')</script>\"&{model}"
@@ -100,6 +102,24 @@ def test_number_that_was_not_measured_is_left_blank():
 
     assert '<td class="number">0.5</td><td class="number"></td><td class="number"></td>' in page
     assert "None" not in page
+
+
+@pytest.mark.parametrize(
+    ("role", "told"),
+    [
+        (claims.Role.GATE, "not passed"),
+        (claims.Role.SHOWN, "shown only"),
+        (claims.Role.UNDECIDED, "could not tell"),
+    ],
+)
+def test_check_says_what_it_had_to_do_with_the_verdict(role, told):
+    check = claims.Check("loss_attack", 0.7, 0.6, 0.8, 0.5, False, "", role)
+
+    page = certificate_page.to_html(
+        dataclasses.replace(CLAIM, audit=claims.Audit("suite-1", "pass", (check,)))
+    )
+
+    assert f"<td>{told}</td>" in page
 
 
 def test_one_sample_is_singular():
