@@ -429,10 +429,17 @@ def _complete(
     publication: Publication,
     signatory: Signatory,
 ) -> None:
-    """Bury what was forgotten and certify each request; what the version needs next is refreshed later."""
+    """Bury what was forgotten and certify each request; what the version needs next is refreshed later.
+
+    A retraining left out, with its own target, what the guard bars from it: the version does not know that
+    either. A request for it that comes later is answered at once; retraining for it would make the same
+    bytes, which the audit takes for no change.
+    """
     model = session.get_one(Model, run.model_id)
     classes = {*assignment.classes, *(label for one in requests for label in one.classes)}
     positions = {*assignment.positions, *(place for one in requests for place in one.positions or ())}
+    if publication.guarantee == Guarantee.EXACT:
+        positions |= {*assignment.forgotten_positions}
     if classes:
         lineage.bury_classes(session, model.id, model.dataset_id, run.id, sorted(classes))
     if positions:

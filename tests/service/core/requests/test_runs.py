@@ -65,6 +65,23 @@ class TestTake:
 
         assert (assignment.positions, assignment.forgotten_positions) == ((4,), (1,))
 
+    @pytest.mark.parametrize(("guarantee", "status"), [("exact", "completed"), ("approximate", "queued")])
+    def test_what_a_retraining_left_out_because_it_was_barred_is_forgotten_too(
+        self, kernel: Kernel, digits: ReadyModel, make_ready: MakeReady, guarantee: str, status: str
+    ) -> None:
+        twin = make_ready("twin", "digits")
+        kernel.ask_samples(digits, 1)
+        kernel.serve(digits)
+        kernel.ask_samples(twin, 5)
+        lease, assignment = kernel.begin(twin)
+        assert 1 in assignment.forgotten_positions
+        kernel.audit(lease, assignment)
+        kernel.publish(twin, lease, assignment, guarantee)
+
+        later = kernel.ask_samples(twin, 1)
+
+        assert later.status == status
+
     def test_a_barred_sample_that_this_model_is_asked_to_forget_is_forgotten_in_it_too(
         self, kernel: Kernel, digits: ReadyModel, make_ready: MakeReady
     ) -> None:
