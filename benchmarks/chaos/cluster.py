@@ -7,7 +7,6 @@ it is started by the same name. Everything listens on loopback or a socket and d
 import os
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -201,4 +200,3 @@ class Cluster:
                     if process.poll() is not None and not self._closed.is_set():
                         program.tidy()
                         self._running[name] = (program, launch(program))
-            time.sleep(0)

@@ -9,12 +9,12 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 
 import redis
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from benchmarks.chaos.cluster import Cluster
 from benchmarks.chaos.dooms import STEPS, Dooms
@@ -190,7 +190,7 @@ def _limit(pids: list[int], num_bytes: int) -> None:
 
 
 @contextlib.contextmanager
-def _broker(cluster: Cluster):  # type: ignore[no-untyped-def]
+def _broker(cluster: Cluster) -> "Iterator[redis.Redis[bytes]]":
     broker = redis.Redis.from_url(cluster.valkey.url(), socket_timeout=5.0)
     try:
         yield broker
@@ -199,7 +199,7 @@ def _broker(cluster: Cluster):  # type: ignore[no-untyped-def]
 
 
 @contextlib.contextmanager
-def _connected(cluster: Cluster):  # type: ignore[no-untyped-def]
+def _connected(cluster: Cluster) -> Iterator[Connection]:
     engine = create_engine(cluster.database_url, isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:
