@@ -3,6 +3,7 @@
 import uuid
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -71,10 +72,14 @@ class Job(Base):
     """Grows with each claim; every write of an attempt carries it."""
     lease_until: Mapped[datetime | None]
     owner: Mapped[str | None] = mapped_column(String(200))
+    due_at: Mapped[datetime | None]
+    """The earliest date by which a request that it serves must be answered; None where nobody waits."""
     not_before: Mapped[datetime | None]
     """A retry, or an exact retraining that is put off, waits until then."""
     reason: Mapped[str | None] = mapped_column(String(500))
     """Why the last attempt failed."""
+    evidence: Mapped[list[dict[str, Any]]] = mapped_column(default=list, server_default="[]")
+    """Each attempt that was lost or failed: `attempt`, `at`, `owner`, `reason`, and what else is known."""
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     finished_at: Mapped[datetime | None]
     rung_at: Mapped[datetime | None]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, DateTime, func, or_, select, text, update
+from sqlalchemy import ColumnElement, DateTime, case, false, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
@@ -51,44 +51,38 @@ class Lease:
 
 
 def enqueue(
-    session: Session, model_id: uuid.UUID, kind: JobKind, *, not_before: datetime | None = None
+    session: Session,
+    model_id: uuid.UUID,
+    kind: JobKind,
+    *,
+    due_at: datetime | None = None,
+    not_before: datetime | None = None,
 ) -> uuid.UUID:
     """Make sure an untouched job of this kind waits for the model, and ring at commit.
 
     The untouched job is locked against being claimed until this transaction ends, so that whoever claims it
-    sees what this transaction writes. A job that is put off is brought forward by whoever wants it sooner.
+    sees what this transaction writes. A job that is put off, or due later, is brought forward by whoever
+    wants it sooner.
 
     Args:
         session: The transaction.
         model_id: The model.
         kind: What is to be done.
-        not_before: When it is due; None for at once.
+        due_at: When somebody has a right to it; None for nobody.
+        not_before: When it may begin; None for at once.
 
     Returns:
         The job that will do the work.
     """
     untouched = (Job.model_id == model_id, Job.kind == kind, Job.state == JobState.READY, Job.attempts == 0)
     while True:
-        job_id = session.scalar(
-            insert(Job)
-            .values(
-                id=new_id(),
-                model_id=model_id,
-                kind=kind,
-                state=JobState.READY,
-                not_before=not_before,
-                created_at=clock.now(),
-            )
-            .on_conflict_do_nothing(
-                index_elements=["model_id", "kind"], index_where=text("state = 'ready' AND attempts = 0")
-            )
-            .returning(Job.id)
-        ) or session.scalar(
-            # Shared, so that many can join at once; but not where the row may be brought forward.
-            select(Job.id).where(*untouched).with_for_update(read=kind != JobKind.EXACT)
+        job_id = (
+            _insert(session, model_id, kind, due_at=due_at, not_before=not_before)
+            # Brought forward first, and only then shared: a shared lock that grows can deadlock.
+            or _bring_forward(session, untouched, due_at=due_at, not_before=not_before)
+            or session.scalar(select(Job.id).where(*untouched).with_for_update(read=True))
         )
         if job_id is not None:
-            _bring_forward(session, job_id, not_before)
             ring(session, job_id)
             return job_id
 
@@ -279,10 +273,52 @@ def _moment(seconds_from_now: float = 0.0) -> ColumnElement[datetime]:
     return func.clock_timestamp(type_=DateTime(timezone=True)) + timedelta(seconds=seconds_from_now)
 
 
-def _bring_forward(session: Session, job_id: uuid.UUID, not_before: datetime | None) -> None:
-    """Let a waiting job be due when this caller wants it, if that is sooner."""
-    is_later = Job.not_before.is_not(None) if not_before is None else Job.not_before > not_before
-    session.execute(update(Job).where(Job.id == job_id, is_later).values(not_before=not_before))
+def _insert(
+    session: Session,
+    model_id: uuid.UUID,
+    kind: JobKind,
+    *,
+    due_at: datetime | None,
+    not_before: datetime | None,
+) -> uuid.UUID | None:
+    """Insert a job, unless one waits that nobody has touched."""
+    return session.scalar(
+        insert(Job)
+        .values(
+            id=new_id(),
+            model_id=model_id,
+            kind=kind,
+            state=JobState.READY,
+            due_at=due_at,
+            not_before=not_before,
+            created_at=clock.now(),
+        )
+        .on_conflict_do_nothing(
+            index_elements=["model_id", "kind"], index_where=text("state = 'ready' AND attempts = 0")
+        )
+        .returning(Job.id)
+    )
+
+
+def _bring_forward(
+    session: Session,
+    untouched: tuple[ColumnElement[bool], ...],
+    *,
+    due_at: datetime | None,
+    not_before: datetime | None,
+) -> uuid.UUID | None:
+    """Let a waiting job begin, and be due, when this caller wants it, where that is sooner."""
+    begins_later = Job.not_before.is_not(None) if not_before is None else Job.not_before > not_before
+    is_due_later = false() if due_at is None else or_(Job.due_at.is_(None), Job.due_at > due_at)
+    return session.scalar(
+        update(Job)
+        .where(*untouched, or_(begins_later, is_due_later))
+        .values(
+            not_before=case((begins_later, not_before), else_=Job.not_before),
+            due_at=func.least(Job.due_at, due_at),  # which passes over NULL
+        )
+        .returning(Job.id)
+    )
 
 
 def _ours(lease: Lease) -> tuple[ColumnElement[bool], ...]:

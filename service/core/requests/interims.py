@@ -111,8 +111,16 @@ def schedule(session: Session, model: Model, *, is_possible: bool = True) -> Non
     """
     settled = [one for one in repository.with_interim(session, model.id) if is_settled(one)]
     if settled:
-        due_at = exact_at(Policy.model_validate(model.policy), model.training_seconds, settled, clock.now())
-        queue.enqueue(session, model.id, JobKind.EXACT, not_before=due_at if is_possible else None)
+        starts_at = exact_at(
+            Policy.model_validate(model.policy), model.training_seconds, settled, clock.now()
+        )
+        queue.enqueue(
+            session,
+            model.id,
+            JobKind.EXACT,
+            due_at=min(one.due_at for one in settled),
+            not_before=starts_at if is_possible else None,
+        )
 
 
 def exact_at(

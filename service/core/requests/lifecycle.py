@@ -45,7 +45,8 @@ def enqueue(session: Session, request: ForgetRequest, **facts: Any) -> None:
     move(session, request, Status.QUEUED, reason=interims.reason_of(request), **facts)
     request.held_until = None
     session.flush()
-    queue.enqueue(session, request.model_id, JobKind.EXACT if is_settled else JobKind.UNLEARN)
+    kind = JobKind.EXACT if is_settled else JobKind.UNLEARN
+    queue.enqueue(session, request.model_id, kind, due_at=request.due_at)
 
 
 def cancel(session: Session, request_id: uuid.UUID, principal: str) -> ForgetRequest:

@@ -73,6 +73,10 @@ class ForgetRequest(Base):
     run_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("runs.id"))
     interim: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     """The interim version that forgot it: `version`, `guarantee`, `published_at`, `run`."""
+    correlation_id: Mapped[str | None] = mapped_column(String(100))
+    """`X-Request-ID` of the call that brought it: the one id on every log line about it."""
+    trace_parent: Mapped[str | None] = mapped_column(String(55))
+    """W3C `traceparent` of that call, if it was traced."""
 
 
 class Run(Base):
