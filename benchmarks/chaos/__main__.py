@@ -1,6 +1,6 @@
 """Nothing lost, nothing twice: kills processes at every step of their work and looks for what broke.
 
-    python -m benchmarks.chaos [--small] [--strict] [--kills N] [--models N] [--workers N] [--seed N]
+    python -m benchmarks.chaos [--small] [--strict] [--kills N] [--minutes M] [--seed N] ...
 
 Clients ask several models to forget while workers are killed at named steps (`dooms`) and paused past their
 lease, engines, relays, API, broker and database are killed, messages dropped, delayed and doubled,
@@ -9,6 +9,7 @@ with the product reads database, store and ledger. The first finding ends the ca
 """
 
 import argparse
+import math
 import shutil
 import statistics
 import sys
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="12 kills")
     parser.add_argument("--strict", action="store_true", help="exit 1 if a goal is missed")
     parser.add_argument("--kills", type=int, default=1000, help="processes to kill")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no further round after these")
     parser.add_argument("--round", type=int, default=40, help="kills between two looks of the checker")
     parser.add_argument("--models", type=int, default=6, help="models that forget")
     parser.add_argument("--workers", type=int, default=3, help="workers that serve them")
@@ -43,6 +45,7 @@ def main() -> None:
         num_models=asked.models,
         num_kills=12 if asked.small else asked.kills,
         kills_a_round=asked.round,
+        seconds=60 * asked.minutes,
     )
     sys.exit(1 if _told(outcome, folder, asked) and asked.strict else 0)
 
@@ -51,7 +54,10 @@ def _told(outcome: campaign.Outcome, folder: Path, asked: argparse.Namespace) ->
     """Print the outcome; return whether a goal was missed."""
     for name, count in sorted(outcome.faults.items()):
         print(f"{count:>6} {name}")
-    print(f"{outcome.num_requests} requests accepted, {outcome.num_versions} versions, seed {asked.seed}")
+    print(
+        f"{outcome.rounds} rounds, {outcome.num_requests} requests accepted, {outcome.num_versions} versions "
+        f"(seed {asked.seed})"
+    )
     for finding in outcome.findings:
         print(f"FINDING {finding}")
     print(

@@ -5,9 +5,11 @@ worker comes first to a step, cannot be.
 """
 
 import contextlib
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
 
@@ -21,6 +23,8 @@ from benchmarks.chaos.faults import FAULTS, Fault
 from benchmarks.chaos.traffic import Traffic, register, sample_ids
 
 REST_SECONDS = 180.0
+WATCHERS = 4
+"""Deaths whose recovery is timed at once."""
 SECONDS_BETWEEN_REQUESTS = 0.15
 NOT_AT_REST = (
     "SELECT (SELECT count(*) FROM jobs WHERE state IN ('ready', 'running')) "
@@ -34,6 +38,7 @@ class Outcome:
     """What a campaign found.
 
     Attributes:
+        rounds: after each of which the checker looked.
         kills: processes that were killed.
         faults: how often each fault struck.
         recoveries: seconds from a worker's death until its job was somebody else's or ready again.
@@ -42,6 +47,7 @@ class Outcome:
         num_versions: that were published by runs.
     """
 
+    rounds: int = 0
     kills: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     recoveries: list[float] = field(default_factory=list)
@@ -50,9 +56,21 @@ class Outcome:
     num_versions: int = 0
 
 
-def run(cluster: Cluster, *, seed: int, num_models: int, num_kills: int, kills_a_round: int) -> Outcome:
-    """Make a cluster suffer until so many processes were killed, and return what that broke."""
-    outcome, random = Outcome(), Random(seed)
+def run(
+    cluster: Cluster,
+    *,
+    seed: int,
+    num_models: int,
+    num_kills: int,
+    kills_a_round: int,
+    seconds: float = math.inf,
+) -> Outcome:
+    """Make a cluster suffer until so many processes were killed, and return what that broke.
+
+    A round that has begun when the seconds are over is ended, with its look of the checker.
+    """
+    outcome, random, ends_at = Outcome(), Random(seed), time.monotonic() + seconds
+    watchers = ThreadPoolExecutor(WATCHERS)
     Dooms(cluster.dooms_folder).create()
     cluster.open()
     engine = create_engine(cluster.database_url, pool_pre_ping=True)
@@ -60,7 +78,8 @@ def run(cluster: Cluster, *, seed: int, num_models: int, num_kills: int, kills_a
     _await_rest(engine)
     traffic = Traffic(cluster, models, sample_ids(), seed, SECONDS_BETWEEN_REQUESTS)
     try:
-        while outcome.kills < num_kills and not outcome.findings:
+        while outcome.kills < num_kills and not outcome.findings and time.monotonic() < ends_at:
+            outcome.rounds += 1
             traffic.resume()
             wanted = min(num_kills, outcome.kills + kills_a_round)
             while outcome.kills < wanted:
@@ -70,6 +89,7 @@ def run(cluster: Cluster, *, seed: int, num_models: int, num_kills: int, kills_a
                     random,
                     engine,
                     outcome,
+                    watchers,
                 )
             traffic.pause()
             outcome.findings += _await_rest(engine) or findings(
@@ -77,6 +97,7 @@ def run(cluster: Cluster, *, seed: int, num_models: int, num_kills: int, kills_a
             )
             outcome.findings += traffic.refusals
     finally:
+        watchers.shutdown()
         traffic.close()
         outcome.num_requests = len(traffic.promises)
         outcome.num_versions = _count(engine, "SELECT count(*) FROM versions WHERE run_id IS NOT NULL")
@@ -86,7 +107,14 @@ def run(cluster: Cluster, *, seed: int, num_models: int, num_kills: int, kills_a
     return outcome
 
 
-def _strike(fault: Fault, cluster: Cluster, random: Random, engine: Engine, outcome: Outcome) -> None:
+def _strike(
+    fault: Fault,
+    cluster: Cluster,
+    random: Random,
+    engine: Engine,
+    outcome: Outcome,
+    watchers: ThreadPoolExecutor,
+) -> None:
     killed = []
     with contextlib.suppress(DBAPIError, OSError):  # a fault may meet what an earlier one left
         killed = fault.strike(cluster, random)
@@ -94,9 +122,13 @@ def _strike(fault: Fault, cluster: Cluster, random: Random, engine: Engine, outc
     if killed or fault.name.endswith("killed"):
         outcome.kills += max(1, len(killed))
     for pid in killed:
-        seconds = _recovered(engine, pid, cluster.lease_seconds)
-        if seconds is not None:
-            outcome.recoveries.append(seconds)
+        watchers.submit(_watch, engine, pid, cluster.lease_seconds, outcome)
+
+
+def _watch(engine: Engine, pid: int, lease_seconds: float, outcome: Outcome) -> None:
+    seconds = _recovered(engine, pid, lease_seconds)
+    if seconds is not None:
+        outcome.recoveries.append(seconds)
 
 
 def _recovered(engine: Engine, pid: int, lease_seconds: float) -> float | None:
