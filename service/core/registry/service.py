@@ -145,6 +145,13 @@ def refuse_upload(session: Session, model: Model, reason: str) -> None:
     ledger.append(session, "model.refused", {"model": model.name, "reason": model.reason})
 
 
+def prepare_again(session: Session, model: Model) -> None:
+    """Have an upload that was given up prepared once more, where no newer one or version has replaced it."""
+    if model.state == ModelState.FAILED and model.upload_sha256 is not None:
+        model.state, model.reason = ModelState.PREPARING, None
+        queue.enqueue(session, model.id, JobKind.PREPARE)
+
+
 def publish(
     session: Session,
     model: Model,

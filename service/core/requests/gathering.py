@@ -43,13 +43,14 @@ class Gathered:
     leaves_some: bool = False
 
 
-def gather(session: Session, model: Model, *, is_exact_only: bool) -> Gathered:
+def gather(session: Session, model: Model, *, is_exact_only: bool, at_most: int | None = None) -> Gathered:
     """Lock what waits for a model and return what one run can serve.
 
     Args:
         session: The transaction.
         model: The model.
         is_exact_only: Whether the run retrains exactly, which serves every request.
+        at_most: How many it may serve, but for those that no run may leave out; None for all.
     """
     classes = lineage.forgotten_classes(session, model.id)
     positions = set(lineage.forgotten_positions(session, model.id))
@@ -66,6 +67,8 @@ def gather(session: Session, model: Model, *, is_exact_only: bool) -> Gathered:
         return Gathered(waiting)
     is_masked_first = any(_is_to_mask(one, model) for one in waiting)
     served, methods = _together(waiting, model, is_masked_first=is_masked_first)
+    if at_most is not None:
+        served = served[: max(at_most, sum(interims.is_suppressed(one) for one in served))]
     return Gathered(
         served,
         class_method=methods.get(True, AUTO),

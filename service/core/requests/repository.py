@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.core import clock, errors
@@ -75,6 +75,33 @@ def in_run(session: Session, model_id: uuid.UUID) -> Sequence[ForgetRequest]:
         .order_by(ForgetRequest.id)
         .with_for_update()
     ).all()
+
+
+def num_in_run(session: Session, model_id: uuid.UUID) -> int:
+    """Return how many requests an attempt at this model has taken and not closed."""
+    query = select(func.count()).where(ForgetRequest.model_id == model_id, ForgetRequest.status.in_(IN_RUN))
+    return session.scalar(query) or 0
+
+
+def open_runs(session: Session, model_id: uuid.UUID) -> Sequence[Run]:
+    """Lock and return the runs of a model that have not ended: of the present attempt, or a lost one."""
+    return session.scalars(
+        select(Run)
+        .where(Run.model_id == model_id, Run.finished_at.is_(None))
+        .order_by(Run.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+
+
+def serving(session: Session, request_id: uuid.UUID) -> Run | None:
+    """Return, without a lock, the run that serves a request now, or None."""
+    return session.scalar(
+        select(Run)
+        .join(ForgetRequest, ForgetRequest.run_id == Run.id)
+        .where(ForgetRequest.id == request_id, ForgetRequest.status.in_(IN_RUN))
+        .execution_options(populate_existing=True)
+    )
 
 
 def of_run(session: Session, run_id: uuid.UUID) -> Sequence[ForgetRequest]:

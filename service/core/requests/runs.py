@@ -12,14 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from service.core import errors
 from service.core.ledger.claims import Guarantee
 from service.core.lineage import repository as lineage
+from service.core.queue import evidence
 from service.core.queue import repository as queue
-from service.core.queue.models import JobKind
+from service.core.queue.models import Job, JobKind, JobState
 from service.core.queue.repository import Lease
 from service.core.registry import repository as versions
 from service.core.registry import service as registry
@@ -118,6 +119,7 @@ def take(session: Session, lease: Lease) -> Assignment | None:
     A run uses one method for classes and one for samples, so requests that ask for another wait for the run
     after it, whose job is made here. Requests whose whole target was forgotten meanwhile complete at once;
     those that an interim version has forgotten wait for the exact retraining, which takes every request.
+    After a job was lost twice, its runs serve fewer, so that a request that breaks them is found.
 
     Returns:
         What to forget, or None when nothing is left to do; the job is finished then.
@@ -128,10 +130,17 @@ def take(session: Session, lease: Lease) -> Assignment | None:
     queue.fence(session, lease)
     model = session.get_one(Model, lease.model_id)
     broken.put_back(session, lease.model_id, "an earlier attempt ended without a word")
-    gathered = gathering.gather(session, model, is_exact_only=lease.kind == JobKind.EXACT)
+    gathered = gathering.gather(
+        session,
+        model,
+        is_exact_only=lease.kind == JobKind.EXACT,
+        at_most=evidence.share(evidence.of(session, lease)),
+    )
     if gathered.leaves_some:
         queue.enqueue(session, model.id, JobKind.UNLEARN)
     if not gathered.served or model.served_version is None:
+        if lease.attempts > 1:
+            broken.ask_sweep(session, model.id)  # what earlier attempts left, no publication sweeps
         queue.finish(session, lease)
         return None
     run = Run(
@@ -179,10 +188,17 @@ def take_accepted(session: Session, lease: Lease) -> Acceptance | None:
 
 
 def progress(session: Session, run_id: uuid.UUID, stage: str, fraction: float) -> None:
-    """Note how far a run is; the fence is not needed, for nothing is decided by it."""
+    """Note how far a run is, as long as its attempt has the job.
+
+    The epoch is compared and the job's row not locked: nothing is decided by progress, and it must not wait
+    for a transaction that holds the row.
+    """
+    is_at_it = select(Job.id).where(
+        Job.id == Run.job_id, Job.lease_epoch == Run.epoch, Job.state == JobState.RUNNING
+    )
     session.execute(
         update(Run)
-        .where(Run.id == run_id, Run.finished_at.is_(None))
+        .where(Run.id == run_id, Run.finished_at.is_(None), is_at_it.exists())
         .values(stage=stage, fraction=max(0.0, min(1.0, fraction)))
     )
 
