@@ -21,8 +21,8 @@ AFTER = {
     "received": {"held", "queued", "rejected", "cancelled", "completed"},
     "held": {"queued", "rejected", "cancelled"},
     "queued": {"running", "completed", "cancelled", "failed"},
-    "running": {"auditing", "queued", "needs_review", "failed"},
-    "auditing": {"completed", "running", "queued", "needs_review", "failed"},
+    "running": {"auditing", "queued", "needs_review", "failed", "cancelled"},
+    "auditing": {"completed", "running", "queued", "needs_review", "failed", "cancelled"},
     "needs_review": {"queued", "rejected", "completed"},
     "failed": {"queued", "rejected"},
 }

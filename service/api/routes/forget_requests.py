@@ -14,7 +14,7 @@ from service.api.schemas.problem import problems
 from service.api.schemas.request import RequestPage, RequestView, request_url
 from service.api.schemas.values import MODEL_NAME_PATTERN
 from service.api.shown import show_request, show_requests
-from service.core.requests import intake, lifecycle, repository
+from service.core.requests import cancellation, intake, repository
 from service.core.requests.repository import RequestFilter
 from service.core.requests.states import Status
 
@@ -84,6 +84,6 @@ def get_request(request_id: uuid.UUID, caller: RequestsReader, kernel: KernelOf)
 
 @router.delete("/{request_id}", status_code=202, responses=problems(404, 409))
 def cancel(request_id: uuid.UUID, caller: RequestsWriter, kernel: KernelOf) -> RequestView:
-    """Take a request back, as long as no run has taken it."""
+    """Take a request back, as long as nothing that has forgotten it is published; a run is broken off."""
     with kernel.transaction() as session:
-        return show_request(session, lifecycle.cancel(session, request_id, caller.id))
+        return show_request(session, cancellation.cancel(session, request_id, caller.id))

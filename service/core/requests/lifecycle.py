@@ -12,7 +12,7 @@ from service.core.queue.models import JobKind
 from service.core.registry import service as registry
 from service.core.requests import interims, repository
 from service.core.requests.models import ForgetRequest
-from service.core.requests.states import CANCELLABLE, CLOSED, DECIDABLE, Status, transition
+from service.core.requests.states import CLOSED, DECIDABLE, Status, transition
 
 EXTENSION_MONTHS = 2
 """Art. 12(3): two further months at most, with reasons told within the first."""
@@ -47,30 +47,6 @@ def enqueue(session: Session, request: ForgetRequest, **facts: Any) -> None:
     session.flush()
     kind = JobKind.EXACT if is_settled else JobKind.UNLEARN
     queue.enqueue(session, request.model_id, kind, due_at=request.due_at)
-
-
-def cancel(session: Session, request_id: uuid.UUID, principal: str) -> ForgetRequest:
-    """Withdraw a request that no run has taken yet.
-
-    Raises:
-        errors.NotFound: No such request.
-        errors.Conflict: It is too late; the message tells the state.
-    """
-    request = repository.request_by_id(session, request_id, lock=True)
-    if request.status == Status.CANCELLED:
-        return request
-    if request.status not in CANCELLABLE:
-        raise errors.Conflict(
-            f"A request can be cancelled while received, held or queued; this one is {request.status}.",
-            code="too_late_to_cancel",
-        )
-    if request.interim is not None:
-        raise errors.Conflict(
-            "An interim version that has forgotten it is served already, and what it replaced is deleted.",
-            code="too_late_to_cancel",
-        )
-    move(session, request, Status.CANCELLED, by=principal)
-    return request
 
 
 def approve(session: Session, request_id: uuid.UUID, principal: str, reason: str) -> ForgetRequest:

@@ -5,8 +5,9 @@
 Beside the main line stand `held` (approval or cancel window), `needs_review` (every rung failed its audit; a
 person decides), `accepted` (a person has accepted what the audit refused; a worker publishes it),
 `rejected`, `cancelled` and `failed` (infrastructure, after all attempts). A request whose interim version is
-served goes back to `queued`: it waits for the exact retraining that closes it. Whoever changes a request's
-state asks `transition` first; there is no other way.
+served goes back to `queued`: it waits for the exact retraining that closes it. A request may be taken back
+until a version that has forgotten it is published. Whoever changes a request's state asks `transition` first;
+there is no other way.
 """
 
 from enum import StrEnum
@@ -36,9 +37,18 @@ ALLOWED: dict[Status, frozenset[Status]] = {
     ),
     Status.HELD: frozenset({Status.QUEUED, Status.REJECTED, Status.CANCELLED}),
     Status.QUEUED: frozenset({Status.RUNNING, Status.COMPLETED, Status.CANCELLED, Status.FAILED}),
-    Status.RUNNING: frozenset({Status.AUDITING, Status.QUEUED, Status.NEEDS_REVIEW, Status.FAILED}),
+    Status.RUNNING: frozenset(
+        {Status.AUDITING, Status.QUEUED, Status.NEEDS_REVIEW, Status.FAILED, Status.CANCELLED}
+    ),
     Status.AUDITING: frozenset(
-        {Status.COMPLETED, Status.RUNNING, Status.QUEUED, Status.NEEDS_REVIEW, Status.FAILED}
+        {
+            Status.COMPLETED,
+            Status.RUNNING,
+            Status.QUEUED,
+            Status.NEEDS_REVIEW,
+            Status.FAILED,
+            Status.CANCELLED,
+        }
     ),
     Status.NEEDS_REVIEW: frozenset({Status.QUEUED, Status.REJECTED, Status.ACCEPTED}),
     Status.ACCEPTED: frozenset({Status.COMPLETED, Status.NEEDS_REVIEW}),
@@ -51,7 +61,9 @@ ALLOWED: dict[Status, frozenset[Status]] = {
 CLOSED = frozenset(status for status, following in ALLOWED.items() if not following)
 """Nothing follows these: the request's target is no longer needed."""
 
-CANCELLABLE = frozenset({Status.RECEIVED, Status.HELD, Status.QUEUED})
+CANCELLABLE = frozenset({Status.RECEIVED, Status.HELD, Status.QUEUED, Status.RUNNING, Status.AUDITING})
+"""Until it is published: a run that serves such a request is broken off."""
+
 DECIDABLE = frozenset({Status.HELD, Status.NEEDS_REVIEW, Status.FAILED})
 """A person may send these on, or reject them."""
 

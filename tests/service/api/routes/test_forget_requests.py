@@ -331,9 +331,20 @@ def test_a_waiting_request_can_be_taken_back(api: TestClient, digits: ReadyModel
     assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(202, "cancelled")] * 2
 
 
-def test_a_request_that_runs_cannot_be_taken_back(api: TestClient, kernel: Kernel, digits: ReadyModel):
+def test_a_request_that_runs_can_be_taken_back(api: TestClient, kernel: Kernel, digits: ReadyModel):
     location = api.post(PATH, json=CLASS).headers["Location"]
     kernel.begin(digits)
+
+    answers = [api.delete(location), api.delete(location)]
+
+    assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(202, "cancelled")] * 2
+
+
+def test_a_request_that_was_published_cannot_be_taken_back(
+    api: TestClient, kernel: Kernel, digits: ReadyModel
+):
+    location = api.post(PATH, json=CLASS).headers["Location"]
+    kernel.serve(digits)
 
     answer = api.delete(location)
 

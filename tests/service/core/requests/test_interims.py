@@ -12,7 +12,7 @@ from service.core.queue.models import JobKind, JobState
 from service.core.registry import repository as registry
 from service.core.registry.models import Model, VersionState
 from service.core.registry.policy import Policy
-from service.core.requests import broken, interims, lifecycle, runs
+from service.core.requests import broken, cancellation, interims, lifecycle, runs
 from service.core.requests.models import ForgetRequest, RunState
 from service.core.requests.states import Status
 from tests.fixtures.forgetting import Kernel
@@ -251,7 +251,7 @@ def test_a_request_that_an_interim_version_forgot_cannot_be_cancelled(
     kernel.serve_interim(strict)
 
     with pytest.raises(errors.Conflict) as refusal, transaction(kernel.sessions) as session:
-        lifecycle.cancel(session, request.id, "caller")
+        cancellation.cancel(session, request.id, "caller")
 
     assert refusal.value.code == "too_late_to_cancel"
 

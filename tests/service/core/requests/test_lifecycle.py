@@ -1,4 +1,4 @@
-"""What people do to a request: cancel, approve, deny, extend; a run is never pulled from under it."""
+"""What people do to a request: cancel one that waits, approve, deny, extend."""
 
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -10,7 +10,7 @@ from service.core.db.session import Sessions, transaction
 from service.core.queue import repository as queue
 from service.core.queue.models import JobState
 from service.core.registry.policy import Policy
-from service.core.requests import broken, lifecycle, runs
+from service.core.requests import broken, cancellation, lifecycle, runs
 from service.core.requests.models import ForgetRequest
 from service.core.requests.states import Status
 from tests.fixtures.forgetting import Kernel, classes
@@ -49,18 +49,6 @@ class TestCancel:
         request = kernel.ask_samples(guarded, 3)
 
         assert cancel(sessions, request.id).status == Status.CANCELLED
-
-    def test_request_that_a_run_has_taken_is_too_late_to_cancel(
-        self, kernel: Kernel, sessions: Sessions, digits: ReadyModel
-    ) -> None:
-        request = kernel.ask_samples(digits, 3)
-        kernel.begin(digits)
-
-        with pytest.raises(errors.Conflict) as refusal:
-            cancel(sessions, request.id)
-
-        assert refusal.value.code == "too_late_to_cancel"
-        assert kernel.request(request.id).status == Status.RUNNING
 
     def test_cancelled_request_cannot_start(
         self, kernel: Kernel, sessions: Sessions, digits: ReadyModel
@@ -197,7 +185,7 @@ class TestExtend:
 
 def cancel(sessions: Sessions, request_id: UUID) -> ForgetRequest:
     with transaction(sessions) as session:
-        return lifecycle.cancel(session, request_id, "someone")
+        return cancellation.cancel(session, request_id, "someone")
 
 
 def approve(sessions: Sessions, request_id: UUID) -> ForgetRequest:

@@ -20,7 +20,7 @@ from service.core.queue.models import JobKind, JobState
 from service.core.queue.repository import Lease
 from service.core.registry.models import Model, Version
 from service.core.registry.policy import Policy
-from service.core.requests import acceptance, broken, lifecycle, runs
+from service.core.requests import acceptance, broken, cancellation, lifecycle, runs
 from service.core.requests.models import ForgetRequest
 from service.core.requests.runs import Acceptance, Assignment, Kept
 from service.core.requests.states import ALLOWED, IN_RUN, Status
@@ -70,7 +70,7 @@ class Walk(RuleBasedStateMachine):
             try:
                 with transaction(self.kernel.sessions) as session:
                     if deed == "cancel":
-                        lifecycle.cancel(session, request_id, "someone")
+                        cancellation.cancel(session, request_id, "someone")
                     elif deed == "accept":
                         acceptance.accept(session, request_id, "someone", "reason")
                     else:
@@ -80,7 +80,14 @@ class Walk(RuleBasedStateMachine):
 
     @rule()
     def work(self) -> None:
-        """Let the worker take its next step: claim, take, audit, publish."""
+        """Let the worker take its next step, unless its lease was revoked."""
+        try:
+            self.take_a_step()
+        except errors.LeaseLost:
+            self.forget_the_lease()
+
+    def take_a_step(self) -> None:
+        """Claim, take, audit or publish, whatever comes next."""
         if self.lease is None:
             self.lease = self.kernel.claim(self.model)
         elif self.accepted is not None:
@@ -118,7 +125,14 @@ class Walk(RuleBasedStateMachine):
 
     @rule(ending=st.sampled_from(["refuse", "fail", "retry", "lose"]))
     def stumble(self, ending: str) -> None:
-        """Let the worker's attempt end badly."""
+        """Let the worker's attempt end badly, unless its lease was revoked."""
+        try:
+            self.end_badly(ending)
+        except errors.LeaseLost:
+            self.forget_the_lease()
+
+    def end_badly(self, ending: str) -> None:
+        """End the attempt."""
         if self.lease is None:
             return
         with transaction(self.kernel.sessions) as session:
