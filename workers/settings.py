@@ -9,6 +9,9 @@ from service.core.settings import CoreSettings
 HEARTBEATS_A_LEASE = 4
 """A lease survives three lost heartbeats."""
 
+LONGEST_BEAT_SECONDS = 1.5
+"""However long a lease: a revoked one is noticed at the next beat, and its engine killed."""
+
 
 class WorkerSettings(CoreSettings):
     """Settings of the relay and of a worker, read from `LETHE_` variables."""
@@ -16,7 +19,12 @@ class WorkerSettings(CoreSettings):
     broker_url: str = Field(description="URL of the Redis-protocol broker.")
     device: str = Field(default="cpu", description="Where the engine computes: `cpu`, `cuda` or `cuda:N`.")
     threads: int = Field(default=1, ge=1, description="CPU threads of the engine.")
-    deadline_seconds: float = Field(default=86_400.0, gt=0, description="Longest a single call may compute.")
+    deadline_seconds: float = Field(
+        default=86_400.0,
+        gt=0,
+        description="Longest a single call may compute; where a model's training was measured, many times "
+        "that is the bound, if it is shorter.",
+    )
     cache_bytes: int = Field(default=8 << 30, ge=0, description="Memory for models kept ready in the engine.")
     fisher_bytes: int = Field(
         default=4 << 30,
@@ -55,4 +63,4 @@ class WorkerSettings(CoreSettings):
     @property
     def heartbeat_seconds(self) -> float:
         """Time between two renewals of a lease."""
-        return self.lease_seconds / HEARTBEATS_A_LEASE
+        return min(self.lease_seconds / HEARTBEATS_A_LEASE, LONGEST_BEAT_SECONDS)

@@ -1,16 +1,13 @@
 """The worker's end of the engine: starts the child, calls it, and kills it for time or a lost lease."""
 
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Protocol, TypeVar
 
 from service.core import logging
-from workers.engine import messages
+from workers.engine import deadline, messages
+from workers.engine.child import Child, Remains
 from workers.engine.errors import EngineDied, EngineRefused, EngineTooSlow
 from workers.engine.messages import Answer, Asked, Call, Message
 
@@ -34,18 +31,17 @@ class Engine:
     The child is started on the first call, and again after it was killed or died.
 
     Args:
-        deadline_seconds: Longest a single call may take.
+        deadline_seconds: Longest a single call may take, whatever it is about.
     """
 
     def __init__(self, deadline_seconds: float) -> None:
         self.deadline_seconds = deadline_seconds
-        self._process: subprocess.Popen[bytes] | None = None
-        self._line: Connection | None = None
+        self._child: Child | None = None
 
     @property
     def pid(self) -> int | None:
         """The child's process id, while it lives."""
-        return self._process.pid if self._process is not None and self._process.poll() is None else None
+        return self._child.pid if self._child is not None and self._child.is_alive else None
 
     def call(self, asked: Call, expected: type[Reply], pulse: Pulse, on_progress: OnProgress) -> Reply:
         """Have the child do something and wait for it.
@@ -62,15 +58,16 @@ class Engine:
             EngineTooSlow: The deadline passed; the child was killed.
         """
         line = self._connect()
-        give_up_at = time.monotonic() + self.deadline_seconds
+        model = getattr(asked, "model", None)
+        training_seconds = model.training_seconds if model is not None else None
+        allowed_seconds = deadline.seconds_for(training_seconds, self.deadline_seconds)
+        give_up_at = time.monotonic() + allowed_seconds
         try:
             line.send_bytes(Asked(call=asked).model_dump_json().encode())
             while True:
                 pulse.check()
                 if time.monotonic() > give_up_at:
-                    raise EngineTooSlow(
-                        f"{asked.call} took over {self.deadline_seconds:g} s. Raise LETHE_DEADLINE_SECONDS."
-                    )
+                    raise self._too_slow(asked, allowed_seconds)
                 if not line.poll(POLL_SECONDS):
                     continue
                 answer = Answer.model_validate_json(line.recv_bytes())
@@ -83,37 +80,33 @@ class Engine:
         except EngineRefused:
             raise
         except (EOFError, OSError) as error:
-            status = self.stop()
-            raise EngineDied(f"The engine died during {asked.call} (exit status {status}).") from error
+            raise EngineDied(asked.call, self.stop()) from error
         except BaseException:
             self.stop()
             raise
 
-    def stop(self) -> int | None:
-        """Kill the child, if it lives, and return its exit status."""
-        process, self._process = self._process, None
-        line, self._line = self._line, None
-        if line is not None:
-            line.close()
-        if process is None:
-            return None
-        process.kill()
-        return process.wait()
+    def stop(self) -> Remains | None:
+        """Kill the child, if it lives, and return its remains; None if there was none."""
+        child, self._child = self._child, None
+        return child.end() if child is not None else None
+
+    def _too_slow(self, asked: Call, allowed_seconds: float) -> EngineTooSlow:
+        """Kill the child and return why."""
+        why = (
+            "Raise LETHE_DEADLINE_SECONDS if it needs longer."
+            if allowed_seconds >= self.deadline_seconds
+            else "Its model's training takes a small part of that: it hung, or its machine is overloaded."
+        )
+        return EngineTooSlow(
+            f"{asked.call} took over {allowed_seconds:g} s, and the engine was killed. {why}", self.stop()
+        )
 
     def _connect(self) -> Connection:
-        if self._line is not None and self.pid is not None:
-            return self._line
-        self.stop()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "workers.engine.server", str(theirs.fileno()), str(os.getpid())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-            )
-        self._line = Connection(ours.detach())
-        log.info("engine.started", pid=self._process.pid)
-        return self._line
+        if self._child is None or not self._child.is_alive:
+            self.stop()
+            self._child = Child()
+            log.info("engine.started", pid=self._child.pid)
+        return self._child.line
 
 
 def ignore_progress(stage: str, fraction: float) -> None:

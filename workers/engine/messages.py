@@ -37,6 +37,8 @@ class ModelSpec(Message):
     dataset_name: str
     dataset: dict[str, Any]
     training: dict[str, Any]
+    training_seconds: float | None = None
+    """Measured cost of training it once, which bounds how long a call may take; None before it is known."""
 
 
 class Group(Message):

@@ -59,6 +59,7 @@ def spec_of(session: Session, model: Model) -> ModelSpec:
         dataset_name=dataset.name,
         dataset=dataset.spec,
         training=model.training,
+        training_seconds=model.training_seconds,
     )
 
 

@@ -62,6 +62,8 @@ def prepare(context: Context, lease: Lease, pulse: Pulse) -> None:
                 facts=reply.facts,
             )
             queue.enqueue(session, model.id, JobKind.STUDY)
+            if lease.attempts > 1:
+                queue.enqueue(session, model.id, JobKind.PURGE)  # what lost attempts left in the store
             queue.finish(session, lease)
     finally:
         rows.unlink(missing_ok=True)

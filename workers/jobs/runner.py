@@ -1,8 +1,11 @@
 """Runs one job from claim to close, and decides what an error means for it.
 
-lease lost            nothing more is written; the engine's work is thrown away
+lease lost            nothing more is written; the engine is killed, and what it left in the store swept
 may succeed later     the job is given back, until its attempts are used up
 can never succeed     the job is parked, and its requests or its model say why
+
+A lease is lost when it ran out, or was revoked because a request of its run was cancelled. Whoever asks for a
+sweep need not hold it: a purge is a job of its own, and deletes only what nothing that is served needs.
 """
 
 import uuid
@@ -16,6 +19,7 @@ from service.core.queue.models import JobKind
 from service.core.queue.repository import Lease
 from service.core.registry.models import Model
 from service.core.requests import broken
+from service.core.requests.broken import Breakdown
 from workers.engine.client import Pulse
 from workers.engine.errors import EngineError, EngineRefused
 from workers.jobs.accept import accept
@@ -64,7 +68,7 @@ def run_job(context: Context, job_id: uuid.UUID) -> bool:
             JOBS[lease.kind](context, lease, heartbeat)
         except errors.LeaseLost:
             log.warning("job.lease_lost")
-            context.engine.stop()
+            _throw_away(context, lease)
         except (EngineError, errors.LetheError) as error:
             _settle(context, lease, error)
         else:
@@ -72,19 +76,35 @@ def run_job(context: Context, job_id: uuid.UUID) -> bool:
     return True
 
 
-def _settle(context: Context, lease: Lease, error: EngineError | errors.LetheError) -> None:
-    """Give the job back or end it, by what the error allows; if even that fails, the reaper will."""
-    text = f"{error}{_suspect(context, lease, error)}"
-    is_over = not error.is_retryable or lease.attempts >= context.settings.max_attempts
-    log.warning("job.failed", code=error.code, reason=text, is_over=is_over)
+def _throw_away(context: Context, lease: Lease) -> None:
+    """Kill the engine, which may still write, and only then ask for a sweep of what it has written."""
+    context.engine.stop()
     try:
         with transaction(context.sessions) as session:
-            if not is_over:
-                broken.retry(session, lease, text)
-            else:
-                broken.fail(session, lease, text, code=error.code)
-    except (errors.LeaseLost, errors.Unavailable) as trouble:
+            broken.ask_sweep(session, lease.model_id)
+    except errors.Unavailable as trouble:
+        log.warning("job.not_swept", code=trouble.code)
+
+
+def _settle(context: Context, lease: Lease, error: EngineError | errors.LetheError) -> None:
+    """Give the job back or end it, by what the error allows; if even that fails, the reaper will."""
+    breakdown = Breakdown(
+        reason=f"{error}{_suspect(context, lease, error)}",
+        code=error.code,
+        is_retryable=error.is_retryable,
+        is_suspicious=isinstance(error, EngineError) and error.is_suspicious,
+        facts=error.facts if isinstance(error, EngineError) else {},
+    )
+    try:
+        with transaction(context.sessions) as session:
+            state = broken.settle(session, lease, breakdown, context.settings.max_attempts)
+    except errors.LeaseLost:
+        log.warning("job.lease_lost")
+        _throw_away(context, lease)
+    except errors.Unavailable as trouble:
         log.warning("job.not_settled", code=trouble.code)
+    else:
+        log.warning("job.failed", code=error.code, reason=breakdown.reason, state=state)
 
 
 def _suspect(context: Context, lease: Lease, error: Exception) -> str:
