@@ -22,6 +22,7 @@ from service.api.routes import (
     files,
     forget_requests,
     health,
+    jobs,
     latest,
     log,
     methods,
@@ -49,6 +50,7 @@ CLOSED_ROUTERS = (
     evidence.router,
     methods.router,
     api_keys.router,
+    jobs.router,
 )
 OPEN_ROUTERS = (log.router, health.router, metrics.router)
 

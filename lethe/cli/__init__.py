@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from lethe.cli import evidence, forgetting, keys, models, reports, status, up
+from lethe.cli import evidence, forgetting, jobs, keys, models, reports, status, up
 from lethe.cli.modules import add_module
 from lethe.client import LetheError
 from lethe.embedded.process import ProgramError
@@ -31,6 +31,7 @@ app.command("evidence")(evidence.evidence)
 app.command("verify")(evidence.verify)
 app.command("report")(reports.report)
 app.add_typer(keys.app, name="key")
+app.add_typer(jobs.app, name="jobs")
 add_module(app, "train", "lethe.train", "Train a described model here.")
 add_module(app, "demo", "lethe.demo", "Train, serve, forget a class and some samples, pull, verify.")
 

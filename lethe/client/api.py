@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 
 from lethe.client.errors import LetheApiError, LetheError, LetheUnreachable, api_error, may_pass
-from lethe.client.records import ApiKey, ForgetRequest, Model, Pointer, Target, Version
+from lethe.client.records import ApiKey, ForgetRequest, Job, Model, Pointer, Target, Version
 
 TIMEOUT_SECONDS = 30.0
 UPLOAD_TIMEOUT_SECONDS = 600.0
@@ -164,7 +164,7 @@ class LetheClient:
         return map(ForgetRequest.model_validate, self._pages("/v1/forget-requests", asked))
 
     def cancel(self, request_id: str) -> ForgetRequest:
-        """Cancel a request that no run has taken up."""
+        """Take a request back; a run that serves it is broken off. Refused once it was published."""
         return ForgetRequest.model_validate(self._json("DELETE", _request_path(request_id)))
 
     def decide(self, request_id: str, decision: str, reason: str) -> ForgetRequest:
@@ -266,6 +266,15 @@ class LetheClient:
     def revoke_api_key(self, key_id: str) -> None:
         """End an API key at once."""
         self._call("DELETE", f"/v1/api-keys/{quote(key_id, safe='')}")
+
+    def jobs(self, *, state: str | None = None, model: str | None = None) -> Iterator[Job]:
+        """Yield jobs, newest first: those that are not done, unless a state is named."""
+        return map(Job.model_validate, self._pages("/v1/jobs", {"state": state, "model": model}))
+
+    def retry_job(self, job_id: str) -> Sequence[str]:
+        """Put a parked job back, and return the ids of the failed requests that wait again."""
+        answer = self._json("POST", f"/v1/jobs/{quote(job_id, safe='')}/retry")
+        return tuple(answer["requests"])
 
     def close(self) -> None:
         """Close the connections."""

@@ -138,3 +138,15 @@ class ApiKey(Record):
     scopes: tuple[str, ...]
     key: str | None = None
     revoked_at: datetime | None = None
+
+
+class Job(Record):
+    """A piece of work for one model; `evidence` tells what each attempt that failed left behind."""
+
+    id: str
+    model: str
+    kind: str
+    state: str
+    attempts: int
+    reason: str | None = None
+    evidence: tuple[dict[str, Any], ...] = ()

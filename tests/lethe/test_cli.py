@@ -305,6 +305,16 @@ def test_key_is_made_listed_and_revoked(run: Run, fake: FakeLethe) -> None:
     assert revoked.output == "k1 is revoked\n"
 
 
+def test_parked_job_is_listed_with_what_its_attempts_left_and_put_back(run: Run, fake: FakeLethe) -> None:
+    listed = run("jobs", "list", "--state", "parked")
+    put_back = run("jobs", "retry", "j1")
+
+    assert fake.seen[0].url.params["state"] == "parked"
+    assert re.search(r"j1\W+digits\W+unlearn\W+parked\W+2", listed.output)
+    assert "SIGKILL" in listed.output and "300 MiB" in listed.output
+    assert put_back.output == "j1 is put back; 2 of its requests wait again\n"
+
+
 def test_home_leads_to_the_lethe_that_is_up_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LETHE_URL", "LETHE_KEY", "LETHE_ADMIN_KEY"):
         monkeypatch.delenv(name, raising=False)

@@ -37,6 +37,8 @@ SCOPES = {
     ("post", "/v1/api-keys"): Scope.ADMIN,
     ("get", "/v1/api-keys"): Scope.ADMIN,
     ("delete", "/v1/api-keys/{key_id}"): Scope.ADMIN,
+    ("get", "/v1/jobs"): Scope.ADMIN,
+    ("post", "/v1/jobs/{job_id}/retry"): Scope.ADMIN,
 }
 VALUES = {
     "model": "digits",
@@ -44,6 +46,7 @@ VALUES = {
     "name": "model.safetensors",
     "request_id": "01a1fbbe-82dd-758b-9023-f5aac74d5998",
     "key_id": "01a1fbbe-82dd-758b-9023-f5aac74d5998",
+    "job_id": "01a1fbbe-82dd-758b-9023-f5aac74d5998",
     "path": "0/000",
 }
 
