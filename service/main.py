@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from service.api import errors
 from service.api.access import Authentication
+from service.api.at_once import AtOnce
 from service.api.body_limit import BodyLimit
 from service.api.correlation import Correlation
 from service.api.kernel import open_kernel
@@ -99,6 +100,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.include_router(dashboard)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, settings=settings)
+    app.add_middleware(AtOnce)
     app.add_middleware(Authentication)
     app.add_middleware(Correlation)
     return app

@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from service.core import errors
@@ -17,10 +18,10 @@ def quoted(tag: str) -> str:
     return f'"{tag}"'
 
 
-def none_match_fails(request: Request, etag: str) -> bool:
+def none_match_fails(headers: Headers, etag: str) -> bool:
     """Whether the caller already has what this tag names: `If-None-Match` lists it, or is `*`."""
-    sent = ",".join(request.headers.getlist("if-none-match"))
-    return sent.strip() == "*" or etag in _TAG.findall(sent)
+    sent = ",".join(headers.getlist("if-none-match"))
+    return sent == etag or sent.strip() == "*" or etag in _TAG.findall(sent)
 
 
 def repr_digest(sha256: str) -> str:

@@ -10,16 +10,19 @@ from fastapi import Depends, Request
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from service.api.callers import Callers
 from service.api.meters import Meters
+from service.api.news import Newsline
 from service.api.publications import Publications
-from service.api.schemas.model import LatestView
-from service.api.served import read_served
-from service.api.shared_reads import SharedReads
+from service.api.remembered import Remembered
+from service.api.served import LOOK_SECONDS, NUM_REMEMBERED, Pointer, read_served
+from service.core.access.service import REVOKED_CHANNEL
 from service.core.db.engine import conninfo, open_engine
 from service.core.db.session import Sessions, open_sessions, transaction
 from service.core.ledger import keys
 from service.core.ledger.pseudonyms import Pseudonymiser
 from service.core.ledger.signing import Signer, Verifier
+from service.core.queue.doorbell import PUBLISHED_CHANNEL
 from service.core.storage.base import ArtefactStore
 from service.core.storage.filesystem import FilesystemStore
 from service.settings import ServiceSettings
@@ -36,8 +39,9 @@ class Kernel:
         store: The artefacts.
         pseudonymiser: Turns identifiers into pseudonyms.
         verifier: Public half of the ledger's key.
+        callers: Who is behind a key.
         publications: Wakes those who wait for a model's next version.
-        served: What is served of each model, read at most once at a time.
+        served: What is served of each model, remembered.
         meters: What `/metrics` tells.
         uploads: Bounds how many uploads are taken at once, so that slow ones leave threads to others.
     """
@@ -48,8 +52,9 @@ class Kernel:
     store: ArtefactStore
     pseudonymiser: Pseudonymiser
     verifier: Verifier
+    callers: Callers
     publications: Publications
-    served: SharedReads[LatestView]
+    served: Remembered[Pointer]
     meters: Meters
     uploads: CapacityLimiter
 
@@ -72,11 +77,15 @@ async def open_kernel(settings: ServiceSettings) -> AsyncIterator[Kernel]:
     )
     sessions = open_sessions(engine)
 
-    async def read(model: str) -> LatestView:
+    async def read(model: str) -> Pointer:
         return await to_thread.run_sync(read_served, sessions, model)
 
+    callers = Callers(sessions, settings.admin_key.get_secret_value())
+    served = Remembered(read, seconds=LOOK_SECONDS, limit=NUM_REMEMBERED)
+    publications = Publications(served)
+    hearers = {PUBLISHED_CHANNEL: publications, REVOKED_CHANNEL: callers.remembered}
     try:
-        async with Publications(conninfo(settings.database_url)).listening() as publications:
+        async with Newsline(conninfo(settings.database_url), hearers).listening():
             yield Kernel(
                 settings=settings,
                 engine=engine,
@@ -86,8 +95,9 @@ async def open_kernel(settings: ServiceSettings) -> AsyncIterator[Kernel]:
                 verifier=Signer(
                     settings.log_origin, keys.load_or_create_signing_key(settings.ledger_key_path)
                 ).verifier,
+                callers=callers,
                 publications=publications,
-                served=SharedReads(read),
+                served=served,
                 meters=Meters(sessions),
                 uploads=CapacityLimiter(settings.max_uploads),
             )

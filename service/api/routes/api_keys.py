@@ -3,6 +3,7 @@
 import uuid
 from typing import Annotated
 
+from anyio import from_thread
 from fastapi import APIRouter, Body, Response
 from pydantic import BaseModel, Field
 
@@ -68,6 +69,7 @@ def list_keys(caller: Admin, kernel: KernelOf) -> KeyList:
 
 @router.delete("/{key_id}", status_code=204, responses=problems(404))
 def revoke(key_id: uuid.UUID, caller: Admin, kernel: KernelOf) -> None:
-    """End a key at once."""
+    """End a key at once: here before this is answered, in other processes when they hear of it."""
     with kernel.transaction() as session:
         service.revoke_key(session, key_id)
+    from_thread.run_sync(kernel.callers.remembered.forget_all)

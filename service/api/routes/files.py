@@ -44,7 +44,7 @@ def get_file(
         space = repository.model_named(session, model).space
     etag = quoted(file.sha256)
     headers = {"ETag": etag, "Cache-Control": IMMUTABLE}
-    if none_match_fails(request, etag):
+    if none_match_fails(request.headers, etag):
         return Response(status_code=304, headers=headers)
     headers["Repr-Digest"] = repr_digest(file.sha256)
     return ranges.send(request, kernel.store.path(space, file.sha256), file.size, headers)

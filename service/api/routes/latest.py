@@ -7,16 +7,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from service.api.access import ModelsReader
-from service.api.conditional import none_match_fails, quoted
+from service.api.conditional import none_match_fails
 from service.api.kernel import KernelOf
 from service.api.names import ModelName
 from service.api.schemas.model import LatestView
 from service.api.schemas.problem import problems
+from service.api.served import LOOK_SECONDS
 
 router = APIRouter(prefix="/v1/models/{model}/versions", tags=["versions"])
-
-LOOK_SECONDS = 5.0
-"""A waiter whom no news reaches looks by itself this often."""
 
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
     304: {"description": "What the caller has is still what should be served."}
@@ -29,26 +27,25 @@ async def latest(
     caller: ModelsReader,
     kernel: KernelOf,
     request: Request,
-    response: Response,
     wait: Annotated[
         float, Query(ge=0, le=60, description="Seconds to wait when `If-None-Match` matches.")
     ] = 0,
-) -> LatestView | Response:
+) -> Response:
     """Tell which version to serve, at once or, with `wait`, as soon as it is another than the caller's.
 
-    A waiting caller holds no thread and no database connection.
+    A waiting caller holds no thread and no database connection, and asks the database nothing: whoever waits
+    is answered from what the process remembers.
     """
     ends_at = time.monotonic() + min(wait, kernel.settings.max_wait_seconds)
     with kernel.publications.bell(name) as news:  # before the first look, so that nothing falls in between
-        shown = await kernel.served.get(name)
-        while none_match_fails(request, quoted(shown.tag)):
+        pointer = await kernel.served.get(name)
+        while none_match_fails(request.headers, pointer.etag):
             seconds_left = ends_at - time.monotonic()
             if seconds_left <= 0 or await request.is_disconnected():
-                return Response(status_code=304, headers=_headers(shown))
+                return Response(status_code=304, headers=pointer.headers)
             await _wait(news, min(seconds_left, LOOK_SECONDS))
-            shown = await kernel.served.get(name)
-    response.headers.update(_headers(shown))
-    return shown
+            pointer = await kernel.served.get(name)
+    return Response(pointer.body, headers=pointer.headers, media_type="application/json")
 
 
 async def _wait(news: asyncio.Event, seconds: float) -> None:
@@ -59,7 +56,3 @@ async def _wait(news: asyncio.Event, seconds: float) -> None:
     except TimeoutError:
         return
     news.clear()
-
-
-def _headers(shown: LatestView) -> dict[str, str]:
-    return {"ETag": quoted(shown.tag), "Cache-Control": "no-cache"}

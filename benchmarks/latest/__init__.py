@@ -1,0 +1,1 @@
+"""Asking what to serve, waiting for it and pulling it, next to bare servers."""
