@@ -1,7 +1,7 @@
 """The peers of `latest`: the barest route that the same server could answer a 304 with.
 
-Two applications, neither with a middleware of ours, a database, a log line or a metric: an `async def` route of
-FastAPI with one path parameter, which is what an API in this framework costs before it does anything, and
+Two applications, neither with a middleware of ours, a database, a log line or a metric: an `async def` route
+of FastAPI with one path parameter, which is what an API in this framework costs before it does anything, and
 the same route of Starlette, which is what the server and the routing cost. Both answer 304 without a body.
 """
 

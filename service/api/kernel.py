@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from service.api.callers import Callers
 from service.api.meters import Meters
-from service.api.news import Newsline
+from service.api.news import Hearer, Newsline
 from service.api.publications import Publications
 from service.api.remembered import Remembered
 from service.api.served import LOOK_SECONDS, NUM_REMEMBERED, Pointer, read_served
@@ -83,7 +83,7 @@ async def open_kernel(settings: ServiceSettings) -> AsyncIterator[Kernel]:
     callers = Callers(sessions, settings.admin_key.get_secret_value())
     served = Remembered(read, seconds=LOOK_SECONDS, limit=NUM_REMEMBERED)
     publications = Publications(served)
-    hearers = {PUBLISHED_CHANNEL: publications, REVOKED_CHANNEL: callers.remembered}
+    hearers: dict[str, Hearer] = {PUBLISHED_CHANNEL: publications, REVOKED_CHANNEL: callers.remembered}
     try:
         async with Newsline(conninfo(settings.database_url), hearers).listening():
             yield Kernel(

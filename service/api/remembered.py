@@ -13,8 +13,8 @@ by a change, which is forgotten before he is woken, sees it. Failures are never 
 Not for threads: used in the event loop alone.
 """
 
-import time
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Generic, TypeVar
 
 from service.api.shared_reads import SharedReads
@@ -43,12 +43,12 @@ class Remembered(Generic[T]):
     def peek(self, key: str) -> T | None:
         """Return the value if memory may be trusted with it, else None."""
         kept = self._kept.get(key)
-        if kept is None or time.monotonic() - kept[0] >= self.seconds:
+        if kept is None or monotonic() - kept[0] >= self.seconds:
             return None
         return kept[1]
 
     async def get(self, key: str) -> T:
-        """Return the value from memory or, joined with others who ask, read anew; raise what reading raised."""
+        """Return the value from memory or read anew, joined with others; raise what reading raised."""
         kept = self.peek(key)
         return await self._reads.get(key) if kept is None else kept
 
@@ -73,7 +73,7 @@ class Remembered(Generic[T]):
         self.forget_all()
 
     async def _read_and_keep(self, key: str) -> T:
-        num_changes, began = self._num_changes, time.monotonic()
+        num_changes, began = self._num_changes, monotonic()
         value = await self._read(key)
         if self._is_hearing and num_changes == self._num_changes:
             self._kept.pop(key, None)  # so that it stands last
