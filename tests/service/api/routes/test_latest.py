@@ -50,7 +50,7 @@ def test_the_tag_changes_with_each_publication(api: TestClient, kernel: Kernel, 
     kernel.ask_classes(digits, 1)
     kernel.serve(digits)
 
-    answer = api.get(PATH, headers={"If-None-Match": before})
+    answer = api.get(PATH, headers={"If-None-Match": before}, params={"wait": 5})  # the notice is on its way
 
     assert answer.status_code == 200
     assert (answer.json()["version"], answer.json()["revocation_floor"]) == (2, 2)
@@ -114,9 +114,10 @@ def test_more_wait_than_there_are_threads_and_others_are_still_served(
 
 
 def test_news_that_got_lost_are_found_by_looking(
-    live_url: str, kernel: Kernel, digits: ReadyModel, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, live_url: str, kernel: Kernel, digits: ReadyModel, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(route, "LOOK_SECONDS", 0.2)
+    app.state.kernel.served.seconds = 0.2
     monkeypatch.setattr(doorbell, "PUBLISHED_CHANNEL", "nobody_listens")
 
     with waiting(live_url, 3) as (answers, _):
