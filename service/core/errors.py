@@ -78,6 +78,13 @@ class Unavailable(LetheError):
     is_retryable = True
 
 
+class Overloaded(LetheError):
+    """More came than this process takes at a time; trying again shortly is right."""
+
+    code = "overloaded"
+    is_retryable = True
+
+
 class LeaseLost(LetheError):
     """The job's lease ran out or went to another worker; nothing of this attempt may be written."""
 

@@ -7,9 +7,10 @@ them into the tiles and signs the new head; two relays may try, a lock lets one.
 import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ARRAY, LargeBinary, Uuid, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -20,6 +21,21 @@ from service.core.ledger.signing import Signer
 
 SEQUENCER_LOCK = 0x1E7E
 BATCH = 4096
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What an entry is to tell.
+
+    Attributes:
+        kind: What happened, e.g. `request.completed`.
+        body: Pseudonyms, counts, digests and codes.
+        request_id: The request it is about, if any.
+    """
+
+    kind: str
+    body: Mapping[str, Any]
+    request_id: uuid.UUID | None = None
 
 
 def append(
@@ -36,10 +52,30 @@ def append(
     Raises:
         ledger.errors.EntryRefused: The body has no canonical form or is too large.
     """
-    row = LedgerEntry(entry=entries.entry_bytes(kind, clock.now(), body), request_id=request_id)
-    session.add(row)
-    session.flush()
-    return row.id
+    return append_all(session, [Fact(kind, body, request_id)])[0]
+
+
+def append_all(session: Session, facts: Sequence[Fact]) -> list[int]:
+    """Insert entries by one statement, in their order, and return their ids.
+
+    Raises:
+        ledger.errors.EntryRefused: A body has no canonical form or is too large.
+    """
+    if not facts:
+        return []
+    now = clock.now()
+    written = [entries.entry_bytes(fact.kind, now, fact.body) for fact in facts]
+    rows = func.unnest(
+        bindparam("written", written, ARRAY(LargeBinary)),
+        bindparam("about", [fact.request_id for fact in facts], ARRAY(Uuid())),
+    ).table_valued("entry", "request_id", with_ordinality="place")
+    rows = rows.render_derived()
+    chosen = select(rows.c.entry, rows.c.request_id).order_by(rows.c.place)
+    return list(
+        session.scalars(
+            insert(LedgerEntry).from_select(["entry", "request_id"], chosen).returning(LedgerEntry.id)
+        )
+    )
 
 
 def digest_of(value: object) -> str:

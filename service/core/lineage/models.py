@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.core import clock
@@ -35,6 +36,8 @@ class Dataset(Base):
     spec: Mapped[dict[str, Any]]
     manifest_digest: Mapped[str | None] = mapped_column(String(64))
     num_samples: Mapped[int | None]
+    class_counts: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """How many training samples each class has, by label; counted once, when the manifest is ingested."""
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     ingested_at: Mapped[datetime | None]
 

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 import psycopg
 from sqlalchemy import (
@@ -10,6 +11,7 @@ from sqlalchemy import (
     LargeBinary,
     Select,
     TableValuedAlias,
+    Uuid,
     bindparam,
     func,
     literal,
@@ -17,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
 
 from service.core import clock
 from service.core.lineage.models import Dataset, ForgottenClass, Sample, Split, Tombstone
@@ -28,6 +31,11 @@ SampleRow = tuple[int, bytes, bytes | None, int, int]
 def dataset_named(session: Session, name: str) -> Dataset | None:
     """Return the dataset of this name, locked against a second registration, or None."""
     return session.scalar(select(Dataset).where(Dataset.name == name).with_for_update())
+
+
+def datasets_by_id(session: Session, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Dataset]:
+    """Return datasets by id."""
+    return {row.id: row for row in session.scalars(select(Dataset).where(Dataset.id.in_(ids)))}
 
 
 def ingest(session: Session, dataset_id: uuid.UUID, manifest_digest: str, rows: Iterable[SampleRow]) -> int:
@@ -60,27 +68,25 @@ def ingest(session: Session, dataset_id: uuid.UUID, manifest_digest: str, rows: 
             num_rows += 1
     dataset.manifest_digest = manifest_digest
     dataset.num_samples = num_rows
+    counts = _count_classes(session, dataset_id)
+    dataset.class_counts = {str(label): count for label, count in counts.items()}
     dataset.ingested_at = clock.now()
     session.flush()
     return num_rows
 
 
-def positions_of(session: Session, dataset_id: uuid.UUID, pseudonyms: Sequence[bytes]) -> list[int | None]:
-    """Return each pseudonym's position in the manifest, in the order asked; None for an unknown one."""
-    if not pseudonyms:
+def positions_of(session: Session, asked: Sequence[tuple[uuid.UUID, bytes]]) -> list[int | None]:
+    """Return the position of each (dataset, pseudonym) in its manifest, in order; None if unknown."""
+    if not asked:
         return []
-    asked = (
-        func.unnest(bindparam("pseudonyms", list(pseudonyms), ARRAY(LargeBinary)))
-        .table_valued("pseudonym", with_ordinality="place")
-        .render_derived()
-    )
+    table = _table_of_pairs(asked, "pseudonym", LargeBinary())
     rows = session.execute(
-        select(asked.c.place, Sample.position).join(
-            Sample, (Sample.dataset_id == dataset_id) & (Sample.pseudonym == asked.c.pseudonym)
+        select(table.c.place, Sample.position).join(
+            Sample, (Sample.dataset_id == table.c.owner) & (Sample.pseudonym == table.c.pseudonym)
         )
     )
     found = {place: position for place, position in rows}
-    return [found.get(place) for place in range(1, len(pseudonyms) + 1)]
+    return [found.get(place) for place in range(1, len(asked) + 1)]
 
 
 def pseudonym_at(session: Session, dataset_id: uuid.UUID, position: int) -> bytes | None:
@@ -90,26 +96,28 @@ def pseudonym_at(session: Session, dataset_id: uuid.UUID, position: int) -> byte
     )
 
 
-def positions_of_subject(session: Session, dataset_id: uuid.UUID, subject: bytes) -> list[int]:
-    """Return the positions of everything that comes from one subject."""
-    return list(
-        session.scalars(
-            select(Sample.position)
-            .where(Sample.dataset_id == dataset_id, Sample.subject == subject)
-            .order_by(Sample.position)
-        )
+def positions_of_subjects(session: Session, asked: Sequence[tuple[uuid.UUID, bytes]]) -> list[list[int]]:
+    """Return, for each (dataset, subject), the positions of everything that comes from it, ascending."""
+    if not asked:
+        return []
+    table = _table_of_pairs(asked, "subject", LargeBinary())
+    rows = session.execute(
+        select(table.c.place, Sample.position)
+        .join(Sample, (Sample.dataset_id == table.c.owner) & (Sample.subject == table.c.subject))
+        .order_by(Sample.position)
     )
+    found: list[list[int]] = [[] for _ in asked]
+    for place, position in rows:
+        found[place - 1].append(position)
+    return found
 
 
 def class_counts(session: Session, dataset_id: uuid.UUID) -> dict[int, int]:
-    """Return how many training samples each class has."""
-    rows = session.execute(
-        select(Sample.label, func.count())
-        .where(Sample.dataset_id == dataset_id, Sample.split == Split.TRAIN)
-        .group_by(Sample.label)
-        .order_by(Sample.label)
-    )
-    return {label: count for label, count in rows}
+    """Return how many training samples each class has; a dataset whose row does not tell is counted."""
+    dataset = session.get_one(Dataset, dataset_id)
+    if dataset.class_counts is None:
+        return _count_classes(session, dataset_id)
+    return {int(label): count for label, count in dataset.class_counts.items()}
 
 
 def training_positions(session: Session, dataset_id: uuid.UUID, labels: Collection[int]) -> list[int]:
@@ -144,15 +152,37 @@ def forgotten_classes(session: Session, model_id: uuid.UUID) -> dict[int, uuid.U
     return {label: run_id for label, run_id in rows}
 
 
+def forgotten_classes_each(
+    session: Session, model_ids: Collection[uuid.UUID]
+) -> dict[tuple[uuid.UUID, int], uuid.UUID]:
+    """Return every (model, class) that is forgotten, with the run that did it."""
+    rows = session.execute(
+        select(ForgottenClass.model_id, ForgottenClass.label, ForgottenClass.run_id).where(
+            ForgottenClass.model_id.in_(model_ids)
+        )
+    )
+    return {(model_id, label): run_id for model_id, label, run_id in rows}
+
+
 def runs_that_forgot(session: Session, model_id: uuid.UUID, positions: Sequence[int]) -> dict[int, uuid.UUID]:
     """Return, for those of the positions that a model has forgotten, the run that did it."""
-    asked = _table_of(positions)
+    found = runs_that_forgot_each(session, [(model_id, position) for position in positions])
+    return {position: run_id for (_, position), run_id in found.items()}
+
+
+def runs_that_forgot_each(
+    session: Session, asked: Sequence[tuple[uuid.UUID, int]]
+) -> dict[tuple[uuid.UUID, int], uuid.UUID]:
+    """Return, for each (model, position) that is forgotten, the run that did it."""
+    if not asked:
+        return {}
+    table = _table_of_pairs(asked, "position", Integer())
     rows = session.execute(
-        select(Tombstone.position, Tombstone.run_id)
-        .join(asked, asked.c.position == Tombstone.position)
-        .where(Tombstone.model_id == model_id)
+        select(Tombstone.model_id, Tombstone.position, Tombstone.run_id).join(
+            table, (table.c.owner == Tombstone.model_id) & (table.c.position == Tombstone.position)
+        )
     )
-    return {position: run_id for position, run_id in rows}
+    return {(model_id, position): run_id for model_id, position, run_id in rows}
 
 
 def bury_positions(
@@ -214,6 +244,26 @@ def buried_elsewhere(session: Session, dataset_id: uuid.UUID, model_id: uuid.UUI
             .order_by(Sample.position)
         )
     )
+
+
+def _count_classes(session: Session, dataset_id: uuid.UUID) -> dict[int, int]:
+    rows = session.execute(
+        select(Sample.label, func.count())
+        .where(Sample.dataset_id == dataset_id, Sample.split == Split.TRAIN)
+        .group_by(Sample.label)
+        .order_by(Sample.label)
+    )
+    return {label: count for label, count in rows}
+
+
+def _table_of_pairs(
+    pairs: Sequence[tuple[uuid.UUID, object]], name: str, kind: TypeEngine[Any]
+) -> TableValuedAlias:
+    """Return pairs as a table of `owner`, the other column by its name, and `place`, from 1."""
+    owners = bindparam("owners", [owner for owner, _ in pairs], ARRAY(Uuid()))
+    others = bindparam("others", [other for _, other in pairs], ARRAY(kind))
+    table = func.unnest(owners, others).table_valued("owner", name, with_ordinality="place")
+    return table.render_derived()
 
 
 def _table_of(positions: Sequence[int]) -> TableValuedAlias:

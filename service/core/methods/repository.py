@@ -1,6 +1,6 @@
 """The queries on the catalogue of methods."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -45,3 +45,10 @@ def all_methods(session: Session) -> Sequence[MethodEntry]:
 def get(session: Session, name: str) -> MethodEntry | None:
     """Return one method, or None."""
     return session.get(MethodEntry, name)
+
+
+def named(session: Session, names: Collection[str]) -> dict[str, MethodEntry]:
+    """Return those of the methods that there are, by name."""
+    if not names:
+        return {}
+    return {row.name: row for row in session.scalars(select(MethodEntry).where(MethodEntry.name.in_(names)))}

@@ -19,8 +19,18 @@ def model_named(session: Session, name: str, *, lock: bool = False) -> Model:
     query = select(Model).where(Model.name == name)
     model = session.scalar(query.with_for_update() if lock else query)
     if model is None:
-        raise errors.NotFound("No model has this name. List the models to see those that exist.")
+        raise unknown_model()
     return model
+
+
+def models_named(session: Session, names: Collection[str]) -> dict[str, Model]:
+    """Return those of the models that there are, by name."""
+    return {model.name: model for model in session.scalars(select(Model).where(Model.name.in_(names)))}
+
+
+def unknown_model() -> errors.NotFound:
+    """Return what is answered where a model is named that there is not."""
+    return errors.NotFound("No model has this name. List the models to see those that exist.")
 
 
 def models_after(session: Session, after: uuid.UUID | None, limit: int) -> Sequence[Model]:

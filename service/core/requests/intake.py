@@ -1,47 +1,35 @@
-"""Intake: one transaction holds the request, its idempotency key, its ledger entries and its job."""
+"""Intake: one transaction holds requests, their idempotency keys, their ledger entries and their jobs.
 
-import hashlib
+There is one way in, for one request or for many: however many come together, they cost the same few
+statements. Each has an outcome of its own, and one that is refused leaves nothing and spoils no other. Locks
+are taken in one order, keys first and then jobs, each in the order of their names, so that transactions
+which take in many cannot wait for each other in a circle.
+"""
+
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from service.core import clock, errors
 from service.core.db.base import new_id
 from service.core.ledger import repository as ledger
-from service.core.ledger.errors import PseudonymError
 from service.core.ledger.pseudonyms import Pseudonymiser
-from service.core.lineage import repository as lineage
-from service.core.lineage.models import Dataset
 from service.core.methods import repository as methods
+from service.core.methods.models import MethodEntry
 from service.core.registry import repository as registry
 from service.core.registry.models import Model, ModelState
 from service.core.registry.policy import Policy
-from service.core.requests import interims, lifecycle, repository
-from service.core.requests.models import ForgetRequest, IdempotencyKey, TargetKind
+from service.core.requests import idempotency, lifecycle, targets
+from service.core.requests.models import ForgetRequest, TargetKind
 from service.core.requests.states import Status
+from service.core.requests.targets import Resolved, Target
 
 AUTO = "auto"
 
-
-@dataclass(frozen=True)
-class Target:
-    """What a caller wants forgotten; exactly one of the three is given.
-
-    Attributes:
-        kind: Which of the three.
-        classes: Labels.
-        sample_ids: The owner's sample ids; they are turned into positions and dropped.
-        subject_id: The owner's subject id; likewise.
-    """
-
-    kind: TargetKind
-    classes: Sequence[int] = ()
-    sample_ids: Sequence[str] = ()
-    subject_id: str | None = None
+fingerprint = idempotency.fingerprint
 
 
 @dataclass(frozen=True)
@@ -56,6 +44,8 @@ class Intake:
         ground: Legal ground code, e.g. `art-17-1-a`.
         idempotency_key: The caller's key, if any.
         fingerprint: SHA-256 of the request's body, hex.
+        correlation_id: `X-Request-ID` of the call that brought it.
+        trace_parent: W3C `traceparent` of that call, if it was traced.
     """
 
     model: str
@@ -65,15 +55,19 @@ class Intake:
     ground: str | None
     idempotency_key: str | None
     fingerprint: str
+    correlation_id: str | None = None
+    trace_parent: str | None = None
 
 
 @dataclass(frozen=True)
-class Resolved:
-    """A target in the terms of the manifest: labels, or positions, and how many training samples it is."""
+class Sent:
+    """An intake, and the principal who sent it."""
 
-    classes: list[int]
-    positions: list[int] | None
-    num_samples: int
+    intake: Intake
+    principal: str
+
+
+Outcome = ForgetRequest | errors.LetheError
 
 
 def receive(session: Session, intake: Intake, principal: str, pseudonymiser: Pseudonymiser) -> ForgetRequest:
@@ -85,95 +79,102 @@ def receive(session: Session, intake: Intake, principal: str, pseudonymiser: Pse
         errors.Invalid: The target names an unknown class or sample (by position in the request), nothing, or
             everything; the method is unknown; or the idempotency key came with another body before.
     """
-    request_id = new_id()
-    earlier = _claim_key(session, intake, principal, request_id, pseudonymiser)
-    if earlier is not None:
-        return earlier
-    model = registry.model_named(session, intake.model)
+    [outcome] = receive_all(session, [Sent(intake, principal)], pseudonymiser)
+    if isinstance(outcome, errors.LetheError):
+        raise outcome
+    return outcome
+
+
+def receive_all(session: Session, sent: Sequence[Sent], pseudonymiser: Pseudonymiser) -> list[Outcome]:
+    """Accept requests in their order; each outcome is the request, or what `receive` would raise."""
+    claims = [_claim(each, pseudonymiser) for each in sent]
+    firsts: dict[idempotency.Name, int] = {}
+    for place, claim in enumerate(claims):
+        if claim is not None:
+            firsts.setdefault(claim.name, place)
+    wanted = [claim for place in firsts.values() if (claim := claims[place]) is not None]
+    holders = idempotency.claim(session, wanted)
+    outcomes: dict[int, Outcome] = {}
+    fresh: dict[int, tuple[uuid.UUID, Sent]] = {}
+    for place, claim in enumerate(claims):
+        if claim is None:
+            fresh[place] = (new_id(), sent[place])
+        elif (holder := holders.get(claim.name)) is not None:
+            is_same = holder.fingerprint == claim.fingerprint
+            outcomes[place] = holder.request if is_same else idempotency.reused()
+        elif firsts[claim.name] == place:
+            fresh[place] = (claim.request_id, sent[place])
+    outcomes |= zip(fresh, _accept(session, [*fresh.values()], pseudonymiser), strict=True)
+    for place, claim in enumerate(claims):
+        if claim is not None and place not in outcomes:
+            first = claims[firsts[claim.name]]
+            is_same = first is not None and first.fingerprint == claim.fingerprint
+            outcomes[place] = outcomes[firsts[claim.name]] if is_same else idempotency.reused()
+    refused = {place for place in fresh if isinstance(outcomes[place], errors.LetheError)}
+    idempotency.release(session, [claim.name for place in refused if (claim := claims[place]) is not None])
+    return [outcomes[place] for place in range(len(sent))]
+
+
+def _claim(sent: Sent, pseudonymiser: Pseudonymiser) -> idempotency.Claim | None:
+    key = sent.intake.idempotency_key
+    if key is None:
+        return None
+    keyed = pseudonymiser.request(sent.intake.fingerprint)
+    return idempotency.Claim((sent.principal, key), keyed, new_id())
+
+
+def _accept(
+    session: Session, fresh: Sequence[tuple[uuid.UUID, Sent]], pseudonymiser: Pseudonymiser
+) -> list[Outcome]:
+    """Resolve, route and write requests that are new."""
+    models = registry.models_named(session, {sent.intake.model for _, sent in fresh})
+    known = methods.named(session, {sent.intake.method for _, sent in fresh} - {AUTO})
+    outcomes: dict[int, Outcome] = {}
+    sound: dict[int, targets.Asked] = {}
+    for place, (_, sent) in enumerate(fresh):
+        try:
+            sound[place] = (_model(models, sent.intake), sent.intake.target)
+            _check_method(known, sent.intake)
+        except errors.LetheError as error:
+            outcomes[place] = error
+            sound.pop(place, None)
+    resolved: dict[int, Resolved] = {}
+    for place, found in zip(sound, targets.resolve(session, [*sound.values()], pseudonymiser), strict=True):
+        if isinstance(found, errors.LetheError):
+            outcomes[place] = found
+        else:
+            resolved[place] = found
+    runs = targets.runs_that_did_it(session, [(sound[place][0].id, one) for place, one in resolved.items()])
+    facts: list[ledger.Fact] = []
+    requests: dict[int, ForgetRequest] = {}
+    for (place, target), run_id in zip(resolved.items(), runs, strict=True):
+        model, (request_id, sent) = sound[place][0], fresh[place]
+        requests[place] = _request(request_id, sent, model, target)
+        facts.append(_received(requests[place], model))
+        facts.append(_route(requests[place], model, run_id))
+    session.add_all(requests.values())
+    session.flush()
+    ledger.append_all(session, facts)
+    lifecycle.call_for_runs(session, [one for one in requests.values() if one.status == Status.QUEUED])
+    return [requests[place] if place in requests else outcomes[place] for place in range(len(fresh))]
+
+
+def _model(models: Mapping[str, Model], intake: Intake) -> Model:
+    model = models.get(intake.model)
+    if model is None:
+        raise registry.unknown_model()
     if model.state != ModelState.READY:
         raise errors.Conflict(
             f"The model is {model.state}; it can forget once a version of it is published.",
             code="model_not_ready",
         )
-    _check_method(session, intake)
-    resolved = _resolve(session, model, intake.target, pseudonymiser)
-    now = clock.now()
-    submitted_at = min(intake.submitted_at or now, now)
-    request = ForgetRequest(
-        id=request_id,
-        model_id=model.id,
-        principal=principal,
-        status=Status.RECEIVED,
-        kind=intake.target.kind,
-        classes=resolved.classes,
-        positions=resolved.positions,
-        num_samples=resolved.num_samples,
-        method=intake.method,
-        ground=intake.ground,
-        submitted_at=submitted_at,
-        received_at=now,
-        due_at=clock.add_months(submitted_at, 1),
-    )
-    session.add(request)
-    session.flush()
-    ledger.append(
-        session,
-        "request.received",
-        {
-            "request": str(request.id),
-            "model": model.name,
-            "kind": request.kind,
-            "classes": resolved.classes,
-            "num_samples": resolved.num_samples,
-            "submitted_at": clock.rfc3339(submitted_at),
-            "due_at": clock.rfc3339(request.due_at),
-            "by": principal,
-        },
-        request_id=request.id,
-    )
-    _route(session, model, request, resolved)
-    return request
+    return model
 
 
-def _claim_key(
-    session: Session, intake: Intake, principal: str, request_id: uuid.UUID, pseudonymiser: Pseudonymiser
-) -> ForgetRequest | None:
-    """Write the idempotency key; a concurrent twin waits here for the first one's commit.
-
-    The fingerprint is kept under the key alone: from the bare digest of a body, whoever can guess a subject's
-    id could tell that it was named.
-    """
-    if intake.idempotency_key is None:
-        return None
-    fingerprint = pseudonymiser.request(intake.fingerprint)
-    inserted = session.scalar(
-        insert(IdempotencyKey)
-        .values(
-            principal=principal,
-            key=intake.idempotency_key,
-            fingerprint=fingerprint,
-            request_id=request_id,
-            created_at=clock.now(),
-        )
-        .on_conflict_do_nothing()
-        .returning(IdempotencyKey.request_id)
-    )
-    if inserted is not None:
-        return None
-    first = repository.idempotent(session, principal, intake.idempotency_key)
-    assert first is not None
-    if first.fingerprint != fingerprint:
-        raise errors.Invalid(
-            "This Idempotency-Key was used with another body. Use a new key for a new request.",
-            code="idempotency_key_reused",
-        )
-    return repository.request_by_id(session, first.request_id)
-
-
-def _check_method(session: Session, intake: Intake) -> None:
+def _check_method(known: Mapping[str, MethodEntry], intake: Intake) -> None:
     if intake.method == AUTO:
         return
-    entry = methods.get(session, intake.method)
+    entry = known.get(intake.method)
     kind = TargetKind.CLASS if intake.target.kind == TargetKind.CLASS else TargetKind.SAMPLES
     if entry is None or kind not in entry.description["kinds"]:
         raise errors.Invalid(
@@ -183,105 +184,53 @@ def _check_method(session: Session, intake: Intake) -> None:
         )
 
 
-def _resolve(session: Session, model: Model, target: Target, pseudonymiser: Pseudonymiser) -> Resolved:
-    dataset = session.get_one(Dataset, model.dataset_id)
-    if target.kind == TargetKind.CLASS:
-        return _resolve_classes(session, model, target.classes)
-    if target.kind == TargetKind.SUBJECT:
-        assert target.subject_id is not None
-        try:
-            subject = pseudonymiser.subject(dataset.name, target.subject_id)
-        except PseudonymError as error:
-            raise _not_unicode("/target/subject_id") from error
-        positions = lineage.positions_of_subject(session, dataset.id, bytes.fromhex(subject))
-        return Resolved([], positions, len(positions))
-    try:
-        pseudonyms = pseudonymiser.samples(dataset.name, target.sample_ids)
-    except PseudonymError as error:
-        raise _not_unicode(f"/target/sample_ids/{error.position}") from error
-    found = lineage.positions_of(session, dataset.id, [bytes.fromhex(one) for one in pseudonyms])
-    unknown = [index for index, position in enumerate(found) if position is None]
-    _refuse("sample_ids", unknown, "this dataset has no such sample", "unknown_sample")
-    chosen = sorted({position for position in found if position is not None})
-    if not chosen:
-        raise _empty()
-    return Resolved([], chosen, len(chosen))
+def _request(request_id: uuid.UUID, sent: Sent, model: Model, target: Resolved) -> ForgetRequest:
+    intake, now = sent.intake, clock.now()
+    submitted_at = min(intake.submitted_at or now, now)
+    return ForgetRequest(
+        id=request_id,
+        model_id=model.id,
+        principal=sent.principal,
+        status=Status.RECEIVED,
+        kind=intake.target.kind,
+        classes=target.classes,
+        positions=target.positions,
+        num_samples=target.num_samples,
+        method=intake.method,
+        ground=intake.ground,
+        submitted_at=submitted_at,
+        received_at=now,
+        due_at=clock.add_months(submitted_at, 1),
+        correlation_id=intake.correlation_id,
+        trace_parent=intake.trace_parent,
+    )
 
 
-def _resolve_classes(session: Session, model: Model, classes: Sequence[int]) -> Resolved:
-    num_classes = model.num_classes or 0
-    unknown = [index for index, label in enumerate(classes) if not 0 <= label < num_classes]
-    _refuse("classes", unknown, "this model has no such class", "unknown_class")
-    chosen = sorted(set(classes))
-    if not chosen:
-        raise _empty()
-    forgotten = {*interims.forgotten(session, model).classes}
-    if not forgotten.issuperset(chosen) and len(forgotten.union(chosen)) == num_classes:
-        raise errors.Invalid(
-            "The target names every class that the model still knows, which would leave it with none. "
-            "Retire the model instead.",
-            code="every_class",
-        )
-    counts = lineage.class_counts(session, model.dataset_id)
-    return Resolved(chosen, None, sum(counts.get(label, 0) for label in chosen))
+def _received(request: ForgetRequest, model: Model) -> ledger.Fact:
+    told = {
+        "request": str(request.id),
+        "model": model.name,
+        "kind": request.kind,
+        "classes": request.classes,
+        "num_samples": request.num_samples,
+        "submitted_at": clock.rfc3339(request.submitted_at),
+        "due_at": clock.rfc3339(request.due_at),
+        "by": request.principal,
+    }
+    return ledger.Fact("request.received", told, request.id)
 
 
-def _route(session: Session, model: Model, request: ForgetRequest, resolved: Resolved) -> None:
+def _route(request: ForgetRequest, model: Model, run_id: uuid.UUID | None) -> ledger.Fact:
     """Send a received request where it belongs: closed at once, held, or queued."""
-    if not resolved.num_samples:
-        lifecycle.move(session, request, Status.REJECTED, reason="no_match")
-        return
-    earlier = _run_that_did_it(session, model, resolved)
-    if earlier is not None:
-        request.run_id = earlier
-        lifecycle.move(session, request, Status.COMPLETED, reason="already_forgotten", run=str(earlier))
-        return
+    if not request.num_samples:
+        return lifecycle.step(request, Status.REJECTED, reason="no_match")
+    if run_id is not None:
+        request.run_id = run_id
+        return lifecycle.step(request, Status.COMPLETED, reason="already_forgotten", run=str(run_id))
     policy = Policy.model_validate(model.policy)
     if policy.approval_required:
-        lifecycle.move(session, request, Status.HELD, reason="approval_required")
-    elif policy.cancel_window_seconds:
+        return lifecycle.step(request, Status.HELD, reason="approval_required")
+    if policy.cancel_window_seconds:
         request.held_until = request.received_at + timedelta(seconds=policy.cancel_window_seconds)
-        lifecycle.move(session, request, Status.HELD, reason="cancel_window")
-    else:
-        lifecycle.enqueue(session, request)
-
-
-def _run_that_did_it(session: Session, model: Model, resolved: Resolved) -> uuid.UUID | None:
-    """Return the last run that forgot part of the target, if all of it is forgotten."""
-    if resolved.classes:
-        by_class = lineage.forgotten_classes(session, model.id)
-        runs = [by_class.get(label) for label in resolved.classes]
-    else:
-        by_position = lineage.runs_that_forgot(session, model.id, resolved.positions or [])
-        runs = [by_position.get(position) for position in resolved.positions or []]
-    done = [run for run in runs if run is not None]
-    return max(done) if done and len(done) == len(runs) else None
-
-
-def _refuse(field: str, indices: Sequence[int], reason: str, code: str) -> None:
-    if indices:
-        raise errors.Invalid(
-            f"{len(indices)} of the target's {field} cannot be resolved: {reason}.",
-            code=code,
-            details=[{"pointer": f"/target/{field}/{index}", "reason": reason} for index in indices[:100]],
-        )
-
-
-def _not_unicode(pointer: str) -> errors.Invalid:
-    reason = "this identifier is not valid Unicode"
-    return errors.Invalid(
-        f"The target cannot be read: {reason}. Send the identifier as it stands in the manifest.",
-        code="malformed_identifier",
-        details=[{"pointer": pointer, "reason": reason}],
-    )
-
-
-def _empty() -> errors.Invalid:
-    return errors.Invalid(
-        "The target is empty. Name at least one class, sample or subject.", code="empty_target"
-    )
-
-
-def fingerprint(body: bytes) -> str:
-    """Return what an idempotency key is compared by: the SHA-256 of the body, hex."""
-    return hashlib.sha256(body).hexdigest()
+        return lifecycle.step(request, Status.HELD, reason="cancel_window")
+    return lifecycle.step(request, Status.QUEUED)

@@ -1,6 +1,8 @@
 """Rules of a request's life: every change of state is legal, timed, and an entry in the ledger."""
 
 import uuid
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -26,6 +28,18 @@ def move(
     Raises:
         errors.Conflict: The state may not follow.
     """
+    told = step(request, following, reason=reason, **facts)
+    return ledger.append(session, told.kind, told.body, request_id=told.request_id)
+
+
+def step(
+    request: ForgetRequest, following: Status, *, reason: str | None = None, **facts: Any
+) -> ledger.Fact:
+    """Change a request's state and return what the ledger must be told of it, in the same transaction.
+
+    Raises:
+        errors.Conflict: The state may not follow.
+    """
     previous = request.status
     request.status = transition(Status(previous), following)
     request.reason = reason
@@ -36,17 +50,30 @@ def move(
     body: dict[str, Any] = {"request": str(request.id), "from": previous, **facts}
     if reason is not None:
         body["reason"] = reason
-    return ledger.append(session, f"request.{following}", body, request_id=request.id)
+    return ledger.Fact(f"request.{following}", body, request.id)
 
 
 def enqueue(session: Session, request: ForgetRequest, **facts: Any) -> None:
     """Make a request wait for its model's next run: a retraining, if an interim version forgot it already."""
-    is_settled = interims.is_settled(request)
     move(session, request, Status.QUEUED, reason=interims.reason_of(request), **facts)
     request.held_until = None
     session.flush()
-    kind = JobKind.EXACT if is_settled else JobKind.UNLEARN
-    queue.enqueue(session, request.model_id, kind, due_at=request.due_at)
+    call_for_runs(session, [request])
+
+
+def call_for_runs(session: Session, requests: Sequence[ForgetRequest]) -> None:
+    """See that a job waits for each model that these requests wait for, due when the first of them is.
+
+    Jobs are locked in the order of their models, so that two transactions never wait for each other in a
+    circle.
+    """
+    due: dict[tuple[uuid.UUID, JobKind], datetime] = {}
+    for request in requests:
+        kind = JobKind.EXACT if interims.is_settled(request) else JobKind.UNLEARN
+        place = (request.model_id, kind)
+        due[place] = min(request.due_at, due.get(place, request.due_at))
+    for (model_id, kind), due_at in sorted(due.items()):
+        queue.enqueue(session, model_id, kind, due_at=due_at)
 
 
 def approve(session: Session, request_id: uuid.UUID, principal: str, reason: str) -> ForgetRequest:

@@ -1,15 +1,16 @@
 """The queries on requests and runs."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.core import clock, errors
+from service.core.ledger.claims import Guarantee
 from service.core.registry.models import Model
-from service.core.requests.models import ForgetRequest, IdempotencyKey, Run
+from service.core.requests.models import ForgetRequest, Run, TargetKind
 from service.core.requests.states import CLOSED, IN_RUN, Status
 
 
@@ -138,6 +139,20 @@ def with_interim(session: Session, model_id: uuid.UUID) -> Sequence[ForgetReques
     ).all()
 
 
+def settled_classes(session: Session, model_ids: Collection[uuid.UUID]) -> set[tuple[uuid.UUID, int]]:
+    """Return each (model, class) that an interim version has forgotten, by more than a masked output."""
+    rows = session.execute(
+        select(ForgetRequest.model_id, ForgetRequest.classes).where(
+            ForgetRequest.model_id.in_(model_ids),
+            ForgetRequest.kind == TargetKind.CLASS,
+            ForgetRequest.interim.is_not(None),
+            ForgetRequest.interim["guarantee"].astext != Guarantee.SUPPRESSED,
+            ForgetRequest.status.not_in(CLOSED),
+        )
+    )
+    return {(model_id, label) for model_id, labels in rows for label in labels}
+
+
 def held_too_long(session: Session) -> Sequence[ForgetRequest]:
     """Lock and return the held requests whose cancel window is over."""
     return session.scalars(
@@ -168,8 +183,3 @@ def lock_run_of(session: Session, request_id: uuid.UUID) -> Run | None:
     return session.scalar(
         select(Run).where(Run.id == its_run).with_for_update().execution_options(populate_existing=True)
     )
-
-
-def idempotent(session: Session, principal: str, key: str) -> IdempotencyKey | None:
-    """Return what a caller's key stood for the first time, or None."""
-    return session.get(IdempotencyKey, (principal, key))

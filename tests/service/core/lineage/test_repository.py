@@ -44,9 +44,10 @@ class TestIngest:
 
         with transaction(sessions) as session:
             assert session.scalar(select(func.count()).select_from(Sample)) == MANY
-            asked = [number.to_bytes(32, "big") for number in (MANY - 1, MANY, 0)]
-            assert lineage.positions_of(session, dataset_id, asked) == [MANY - 1, None, 0]
-            assert len(lineage.positions_of_subject(session, dataset_id, (5).to_bytes(32, "big"))) == 201
+            asked = [(dataset_id, number.to_bytes(32, "big")) for number in (MANY - 1, MANY, 0)]
+            assert lineage.positions_of(session, asked) == [MANY - 1, None, 0]
+            [found] = lineage.positions_of_subjects(session, [(dataset_id, (5).to_bytes(32, "big"))])
+            assert len(found) == 201
             assert lineage.class_counts(session, dataset_id) == dict.fromkeys(range(10), MANY // 10)
         engine.dispose()
 
@@ -111,11 +112,12 @@ class TestFind:
         self, sessions: Sessions, digits: ReadyModel, pseudonymiser: Pseudonymiser
     ) -> None:
         ids = [*digits.sample_ids(9, 0), "nobody", *digits.sample_ids(9)]
-        asked = [bytes.fromhex(one) for one in pseudonymiser.samples("digits", ids)]
+        names = pseudonymiser.samples("digits", ids)
+        asked = [(digits.dataset_id, bytes.fromhex(one)) for one in names]
 
         with transaction(sessions) as session:
-            assert lineage.positions_of(session, digits.dataset_id, asked) == [9, 0, None, 9]
-            assert lineage.positions_of(session, digits.dataset_id, []) == []
+            assert lineage.positions_of(session, asked) == [9, 0, None, 9]
+            assert lineage.positions_of(session, []) == []
 
     def test_position_leads_back_to_a_pseudonym_and_no_further(
         self, sessions: Sessions, digits: ReadyModel, pseudonymiser: Pseudonymiser

@@ -1,0 +1,221 @@
+"""Targets: what callers want forgotten, resolved to labels and manifest positions, many at a time.
+
+A *target* names classes, samples or a person in the owner's terms. *Resolved*, it holds labels, or positions
+found under keyed pseudonyms; raw ids go no further than this file. However many targets come together, each
+kind costs one query for all of them. A target that cannot be resolved has an error in its place, and the
+others are none the worse for it.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from service.core import errors
+from service.core.ledger.errors import PseudonymError
+from service.core.ledger.pseudonyms import Pseudonymiser
+from service.core.lineage import repository as lineage
+from service.core.lineage.models import Dataset
+from service.core.registry.models import Model
+from service.core.requests import repository
+from service.core.requests.models import TargetKind
+
+MAX_DETAILS = 100
+"""How many of a target's faults are told."""
+
+MAX_CLASSES = 4000
+"""So many labels fit, whatever they are, into the ledger entry that tells of the request."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a caller wants forgotten; exactly one of the three is given.
+
+    Attributes:
+        kind: Which of the three.
+        classes: Labels.
+        sample_ids: The owner's sample ids; they are turned into positions and dropped.
+        subject_id: The owner's subject id; likewise.
+    """
+
+    kind: TargetKind
+    classes: Sequence[int] = ()
+    sample_ids: Sequence[str] = ()
+    subject_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A target in the terms of the manifest.
+
+    Attributes:
+        classes: Labels, ascending.
+        positions: Manifest positions, ascending; None for a target of classes.
+        num_samples: How many samples it is; of a class, those that were trained on.
+    """
+
+    classes: list[int]
+    positions: list[int] | None
+    num_samples: int
+
+
+Asked = tuple[Model, Target]
+Outcome = Resolved | errors.LetheError
+
+
+def resolve(session: Session, asked: Sequence[Asked], pseudonymiser: Pseudonymiser) -> list[Outcome]:
+    """Resolve targets in their order; one that names something unknown, nothing or everything is refused."""
+    ways = {TargetKind.CLASS: _classes, TargetKind.SAMPLES: _samples, TargetKind.SUBJECT: _subjects}
+    datasets = lineage.datasets_by_id(session, {model.dataset_id for model, _ in asked})
+    outcomes: dict[int, Outcome] = {}
+    for kind, way in ways.items():
+        own = {place: each for place, each in enumerate(asked) if each[1].kind == kind}
+        if own:
+            outcomes |= zip(own, way(session, [*own.values()], datasets, pseudonymiser), strict=True)
+    return [outcomes[place] for place in range(len(asked))]
+
+
+def runs_that_did_it(
+    session: Session, resolved: Sequence[tuple[uuid.UUID, Resolved]]
+) -> list[uuid.UUID | None]:
+    """Return, for each (model, target), the last run that forgot part of it, if all of it is forgotten.
+
+    Nearly every target is new: whether its first sample is forgotten tells so by one row.
+    """
+    parts = [
+        [(model_id, each) for each in target.classes or target.positions or ()]
+        for model_id, target in resolved
+    ]
+    has_classes = [bool(target.classes) for _, target in resolved]
+    places = [of for of, is_class in zip(parts, has_classes, strict=True) if of and not is_class]
+    first = lineage.runs_that_forgot_each(session, [of[0] for of in places])
+    known = [part for of in places if of[0] in first for part in of]
+    by_place = lineage.runs_that_forgot_each(session, known) if known else first
+    labelled = {of[0][0] for of, is_class in zip(parts, has_classes, strict=True) if is_class}
+    by_class = lineage.forgotten_classes_each(session, labelled)
+    return [
+        _last(of, by_class if is_class else by_place) for of, is_class in zip(parts, has_classes, strict=True)
+    ]
+
+
+def _last(
+    parts: Sequence[tuple[uuid.UUID, int]], runs: Mapping[tuple[uuid.UUID, int], uuid.UUID]
+) -> uuid.UUID | None:
+    done = [runs[part] for part in parts if part in runs]
+    return max(done) if done and len(done) == len(parts) else None
+
+
+def _classes(
+    session: Session, asked: Sequence[Asked], datasets: Mapping[uuid.UUID, Dataset], _: Pseudonymiser
+) -> list[Outcome]:
+    model_ids = {model.id for model, _ in asked}
+    pairs = repository.settled_classes(session, model_ids).union(
+        lineage.forgotten_classes_each(session, model_ids)
+    )
+    forgotten: dict[uuid.UUID, set[int]] = {model_id: set() for model_id in model_ids}
+    for model_id, label in pairs:
+        forgotten[model_id].add(label)
+    return [_labels(session, model, target.classes, forgotten[model.id]) for model, target in asked]
+
+
+def _labels(session: Session, model: Model, classes: Sequence[int], forgotten: set[int]) -> Outcome:
+    num_classes = model.num_classes or 0
+    unknown = [index for index, label in enumerate(classes) if not 0 <= label < num_classes]
+    if unknown:
+        return _unknown("classes", unknown, "this model has no such class", "unknown_class")
+    chosen = sorted(set(classes))
+    if not chosen:
+        return _empty()
+    if len(chosen) > MAX_CLASSES:
+        return errors.Invalid(
+            f"The target names {len(chosen)} classes; one request takes at most {MAX_CLASSES}. Send several.",
+            code="too_many_classes",
+        )
+    if not forgotten.issuperset(chosen) and len(forgotten.union(chosen)) == num_classes:
+        return errors.Invalid(
+            "The target names every class that the model still knows, which would leave it with none. "
+            "Retire the model instead.",
+            code="every_class",
+        )
+    counts = lineage.class_counts(session, model.dataset_id)
+    return Resolved(chosen, None, sum(counts.get(label, 0) for label in chosen))
+
+
+def _samples(
+    session: Session,
+    asked: Sequence[Asked],
+    datasets: Mapping[uuid.UUID, Dataset],
+    pseudonymiser: Pseudonymiser,
+) -> list[Outcome]:
+    outcomes: dict[int, Outcome] = {}
+    wanted: list[tuple[uuid.UUID, bytes]] = []
+    for place, (model, target) in enumerate(asked):
+        dataset = datasets[model.dataset_id]
+        try:
+            names = pseudonymiser.samples(dataset.name, target.sample_ids)
+        except PseudonymError as error:
+            outcomes[place] = _not_unicode(f"/target/sample_ids/{error.position}")
+        else:
+            wanted += [(dataset.id, bytes.fromhex(name)) for name in names]
+    found = iter(lineage.positions_of(session, wanted))
+    for place, (_, target) in enumerate(asked):
+        if place not in outcomes:
+            outcomes[place] = _positions([next(found) for _ in target.sample_ids])
+    return [outcomes[place] for place in range(len(asked))]
+
+
+def _positions(found: Sequence[int | None]) -> Outcome:
+    unknown = [index for index, position in enumerate(found) if position is None]
+    if unknown:
+        return _unknown("sample_ids", unknown, "this dataset has no such sample", "unknown_sample")
+    chosen = sorted({position for position in found if position is not None})
+    return Resolved([], chosen, len(chosen)) if chosen else _empty()
+
+
+def _subjects(
+    session: Session,
+    asked: Sequence[Asked],
+    datasets: Mapping[uuid.UUID, Dataset],
+    pseudonymiser: Pseudonymiser,
+) -> list[Outcome]:
+    outcomes: dict[int, Outcome] = {}
+    wanted: dict[int, tuple[uuid.UUID, bytes]] = {}
+    for place, (model, target) in enumerate(asked):
+        assert target.subject_id is not None
+        dataset = datasets[model.dataset_id]
+        try:
+            name = pseudonymiser.subject(dataset.name, target.subject_id)
+        except PseudonymError:
+            outcomes[place] = _not_unicode("/target/subject_id")
+        else:
+            wanted[place] = (dataset.id, bytes.fromhex(name))
+    found = lineage.positions_of_subjects(session, [*wanted.values()])
+    for place, positions in zip(wanted, found, strict=True):
+        outcomes[place] = Resolved([], positions, len(positions))
+    return [outcomes[place] for place in range(len(asked))]
+
+
+def _unknown(field: str, indices: Sequence[int], reason: str, code: str) -> errors.Invalid:
+    return errors.Invalid(
+        f"{len(indices)} of the target's {field} cannot be resolved: {reason}.",
+        code=code,
+        details=[
+            {"pointer": f"/target/{field}/{index}", "reason": reason} for index in indices[:MAX_DETAILS]
+        ],
+    )
+
+
+def _not_unicode(pointer: str) -> errors.Invalid:
+    reason = "this identifier is not valid Unicode"
+    return errors.Invalid(
+        f"The target cannot be read: {reason}. Send the identifier as it stands in the manifest.",
+        code="malformed_identifier",
+        details=[{"pointer": pointer, "reason": reason}],
+    )
+
+
+def _empty() -> errors.Invalid:
+    return errors.Invalid(
+        "The target is empty. Name at least one class, sample or subject.", code="empty_target"
+    )
