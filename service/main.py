@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from service.api import errors
 from service.api.access import Authentication
 from service.api.at_once import AtOnce
+from service.api.backpressure import Backpressure
 from service.api.body_limit import BodyLimit
 from service.api.correlation import Correlation
 from service.api.kernel import open_kernel
@@ -101,6 +102,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(AtOnce)
+    app.add_middleware(Backpressure, settings=settings)
     app.add_middleware(Authentication)
     app.add_middleware(Correlation)
     return app

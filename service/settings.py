@@ -29,6 +29,12 @@ class ServiceSettings(CoreSettings):
     )
     max_uploads: int = Field(default=4, ge=1, description="Uploads taken at once; further ones wait.")
     max_wait_seconds: float = Field(default=60.0, ge=0, le=60, description="Longest wait of a long poll.")
+    max_waiting: int = Field(
+        default=1024, ge=1, description="Calls of intake taken at a time; further ones are answered 429."
+    )
+    max_waiting_bytes: int = Field(
+        default=64 * MEBIBYTE, ge=0, description="Bytes of their bodies; further ones are answered 429."
+    )
     pool_size: int = Field(default=10, ge=1, description="Database connections kept open by this process.")
     pool_timeout_seconds: float = Field(default=5.0, gt=0, description="Longest wait for one of them.")
 

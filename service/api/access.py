@@ -44,7 +44,9 @@ class Authentication:
         await self.app(scope, receive, send)
 
 
-def permitted(request: Request, needed: SecurityScopes, _: Annotated[Any, Security(bearer)]) -> Principal:
+async def permitted(
+    request: Request, needed: SecurityScopes, _: Annotated[Any, Security(bearer)]
+) -> Principal:
     """Return the caller if it holds the scopes of the route.
 
     Raises:

@@ -4,8 +4,9 @@ A problem never repeats what the caller sent: a value could be a person. A fault
 pointer made of the API's own field names and of positions, a fault elsewhere by its parameter's name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -17,6 +18,8 @@ from service.core import errors
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 2
+MAX_FAULTS = 100
+"""How many of a record's faults are told."""
 
 STATUS: Mapping[type[errors.LetheError], int] = {
     errors.Invalid: 422,
@@ -26,6 +29,7 @@ STATUS: Mapping[type[errors.LetheError], int] = {
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.TooLarge: 413,
+    errors.Overloaded: 429,
     errors.Unavailable: 503,
     errors.LeaseLost: 409,
     errors.IntegrityBroken: 500,
@@ -33,6 +37,7 @@ STATUS: Mapping[type[errors.LetheError], int] = {
 
 HEADERS: Mapping[int, Mapping[str, str]] = {
     401: {"WWW-Authenticate": 'Bearer realm="lethe"'},
+    429: {"Retry-After": str(RETRY_SECONDS)},
     503: {"Retry-After": str(RETRY_SECONDS)},
 }
 
@@ -41,6 +46,7 @@ PLAIN: Mapping[int, tuple[str, str]] = {
     404: ("not_found", "There is nothing at this path."),
     405: ("method_not_allowed", "This path does not take this method; `Allow` lists those that it takes."),
     413: ("too_large", "The body is longer than this installation accepts here."),
+    429: ("overloaded", "More requests wait than this server takes at a time. Send it again shortly."),
 }
 """Codes and words for what the framework itself refuses."""
 
@@ -72,24 +78,19 @@ def problem(
         headers: Headers beside those that the status always has.
         members: Further members, e.g. `errors`.
     """
-    content = {
-        "type": f"urn:lethe:problem:{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        **members,
-    }
-    return JSONResponse(
-        content,
-        status,
-        headers={"Cache-Control": "no-store", **HEADERS.get(status, {}), **(headers or {})},
-        media_type=MEDIA_TYPE,
-    )
+    return _response(status, _document(status, code, detail, members), headers)
 
 
 def problem_of(error: errors.LetheError, *, headers: Mapping[str, str] | None = None) -> Response:
     """Return the problem document of an error that the kernel raised."""
+    return _response(*document_of(error), headers)
+
+
+def document_of(error: Exception) -> tuple[int, dict[str, object]]:
+    """Return the status and the members of a problem document; what nobody expected tells nothing."""
+    if not isinstance(error, errors.LetheError):
+        detail = "Something failed that should not. The log has it."
+        return 500, _document(500, "internal_error", detail, {})
     status = next(STATUS[family] for family in type(error).__mro__ if family in STATUS)
     members: dict[str, object] = {}
     if isinstance(error, errors.Gone):
@@ -97,7 +98,26 @@ def problem_of(error: errors.LetheError, *, headers: Mapping[str, str] | None = 
             members.update(facts)
     elif error.details:
         members["errors"] = [dict(fault) for fault in error.details]
-    return problem(status, error.code, error.message, headers=headers, **members)
+    return status, _document(status, error.code, error.message, members)
+
+
+def invalid(faults: Iterable[Mapping[str, Any]], declared: frozenset[str]) -> errors.Invalid:
+    """Return what a record is answered that is not what it should be.
+
+    Args:
+        faults: As pydantic tells them, each in the `body`.
+        declared: Names that may be repeated in a pointer.
+    """
+    return errors.Invalid(
+        "The request is not what this route takes; `errors` says where and why.",
+        details=[_fault(fault, declared) for fault in islice(faults, MAX_FAULTS)],
+    )
+
+
+def declared_fields(app: FastAPI) -> frozenset[str]:
+    """Return the names of every field of the contract: they may be repeated, for no caller made them up."""
+    schemas = app.openapi().get("components", {}).get("schemas", {})
+    return frozenset(name for schema in schemas.values() for name in schema.get("properties", ()))
 
 
 def handle(app: FastAPI) -> None:
@@ -123,12 +143,26 @@ def _on_invalid_request(request: Request, error: Exception) -> Response:
     faults = error.errors()
     if any(fault["type"] == "json_invalid" for fault in faults):
         return problem(400, *PLAIN[400])
-    declared = _declared_fields(request.app)
-    return problem(
-        422,
-        "invalid",
-        "The request is not what this route takes; `errors` says where and why.",
-        errors=[_fault(fault, declared) for fault in faults[:100]],
+    return problem_of(invalid(faults, declared_fields(request.app)))
+
+
+def _document(status: int, code: str, detail: str, members: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "type": f"urn:lethe:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **members,
+    }
+
+
+def _response(status: int, document: Mapping[str, object], headers: Mapping[str, str] | None) -> Response:
+    return JSONResponse(
+        document,
+        status,
+        headers={"Cache-Control": "no-store", **HEADERS.get(status, {}), **(headers or {})},
+        media_type=MEDIA_TYPE,
     )
 
 
@@ -144,8 +178,3 @@ def _fault(fault: Mapping[str, Any], declared: frozenset[str]) -> dict[str, str]
 def _pointer(path: Sequence[str | int], declared: frozenset[str]) -> str:
     """Join positions and declared names; where the caller made a name up, its parent stands for it."""
     return "".join(f"/{part}" for part in path if isinstance(part, int) or part in declared)
-
-
-def _declared_fields(app: FastAPI) -> frozenset[str]:
-    schemas = app.openapi().get("components", {}).get("schemas", {})
-    return frozenset(name for schema in schemas.values() for name in schema.get("properties", ()))

@@ -11,10 +11,13 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from service.api.callers import Callers
+from service.api.group_commit import GroupCommit
+from service.api.intake_desk import IntakeDesk
 from service.api.meters import Meters
 from service.api.news import Hearer, Newsline
 from service.api.publications import Publications
 from service.api.remembered import Remembered
+from service.api.schemas.request import RequestView
 from service.api.served import LOOK_SECONDS, NUM_REMEMBERED, Pointer, read_served
 from service.core.access.service import REVOKED_CHANNEL
 from service.core.db.engine import conninfo, open_engine
@@ -23,6 +26,7 @@ from service.core.ledger import keys
 from service.core.ledger.pseudonyms import Pseudonymiser
 from service.core.ledger.signing import Signer, Verifier
 from service.core.queue.doorbell import PUBLISHED_CHANNEL
+from service.core.requests.intake import Sent
 from service.core.storage.base import ArtefactStore
 from service.core.storage.filesystem import FilesystemStore
 from service.settings import ServiceSettings
@@ -43,6 +47,8 @@ class Kernel:
         publications: Wakes those who wait for a model's next version.
         served: What is served of each model, remembered.
         meters: What `/metrics` tells.
+        desk: Takes forget requests in.
+        intake: Those that come together, in one transaction.
         uploads: Bounds how many uploads are taken at once, so that slow ones leave threads to others.
     """
 
@@ -56,6 +62,8 @@ class Kernel:
     publications: Publications
     served: Remembered[Pointer]
     meters: Meters
+    desk: IntakeDesk
+    intake: GroupCommit[Sent, RequestView]
     uploads: CapacityLimiter
 
     def transaction(self) -> AbstractContextManager[Session]:
@@ -76,6 +84,8 @@ async def open_kernel(settings: ServiceSettings) -> AsyncIterator[Kernel]:
         pool_timeout_seconds=settings.pool_timeout_seconds,
     )
     sessions = open_sessions(engine)
+    pseudonymiser = Pseudonymiser(keys.load_or_create_pseudonym_key(settings.pseudonym_key_path))
+    desk = IntakeDesk(sessions, pseudonymiser)
 
     async def read(model: str) -> Pointer:
         return await to_thread.run_sync(read_served, sessions, model)
@@ -91,7 +101,7 @@ async def open_kernel(settings: ServiceSettings) -> AsyncIterator[Kernel]:
                 engine=engine,
                 sessions=sessions,
                 store=FilesystemStore(settings.store_dir),
-                pseudonymiser=Pseudonymiser(keys.load_or_create_pseudonym_key(settings.pseudonym_key_path)),
+                pseudonymiser=pseudonymiser,
                 verifier=Signer(
                     settings.log_origin, keys.load_or_create_signing_key(settings.ledger_key_path)
                 ).verifier,
@@ -99,13 +109,15 @@ async def open_kernel(settings: ServiceSettings) -> AsyncIterator[Kernel]:
                 publications=publications,
                 served=served,
                 meters=Meters(sessions),
+                desk=desk,
+                intake=GroupCommit(desk.take_in),
                 uploads=CapacityLimiter(settings.max_uploads),
             )
     finally:
         engine.dispose()
 
 
-def kernel_of(request: Request) -> Kernel:
+async def kernel_of(request: Request) -> Kernel:
     """Return the resources of the process that answers a request."""
     kernel: Kernel = request.app.state.kernel
     return kernel

@@ -51,11 +51,13 @@ def datasets_by_id(session: Session, ids: Collection[uuid.UUID]) -> dict[uuid.UU
 
 def runs_by_id(session: Session, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Run]:
     """Return the runs with these ids."""
-    return {row.id: row for row in session.scalars(select(Run).where(Run.id.in_(ids)))}
+    return {row.id: row for row in session.scalars(select(Run).where(Run.id.in_(ids)))} if ids else {}
 
 
 def candidates_by_run(session: Session, run_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Candidate]:
     """Return what runs have made and a person may still accept, by run."""
+    if not run_ids:
+        return {}
     query = select(Candidate).where(Candidate.run_id.in_(run_ids))
     return {row.run_id: row for row in session.scalars(query)}
 
