@@ -6,7 +6,9 @@ from alembic import context
 from sqlalchemy import Connection, create_engine, text
 
 from service.core.access import models as access
+from service.core.counting import models as counting
 from service.core.db.base import Base
+from service.core.fleet import models as fleet
 from service.core.ledger import models as ledger
 from service.core.lineage import models as lineage
 from service.core.methods import models as methods
@@ -14,7 +16,7 @@ from service.core.queue import models as queue
 from service.core.registry import models as registry
 from service.core.requests import models as requests
 
-TABLES = (access, ledger, lineage, methods, queue, registry, requests)
+TABLES = (access, counting, fleet, ledger, lineage, methods, queue, registry, requests)
 """Imported so that their tables are known to the metadata."""
 
 LOCK = 0x1E7E0001

@@ -59,6 +59,7 @@ class Job(Base):
             postgresql_where=text("state = 'ready' AND attempts = 0"),
         ),
         Index("ix_jobs_open", "state", "lease_until", postgresql_where=text("state IN ('ready', 'running')")),
+        Index("ix_jobs_parked", "model_id", postgresql_where=text("state = 'parked'")),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)

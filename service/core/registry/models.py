@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.core import clock
@@ -69,7 +69,14 @@ class Version(Base):
     """One set of weights that was, or is, served."""
 
     __tablename__ = "versions"
-    __table_args__ = (UniqueConstraint("model_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("model_id", "number"),
+        Index(
+            "ix_versions_unpurged",
+            "withdrawn_at",
+            postgresql_where=text("withdrawn_at IS NOT NULL AND purged_at IS NULL"),
+        ),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
     model_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("models.id"))

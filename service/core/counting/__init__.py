@@ -1,0 +1,1 @@
+"""Counters that survive every restart, because the database holds them."""

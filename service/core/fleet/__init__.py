@@ -1,0 +1,1 @@
+"""The fleet: which workers and relays there are, as each says of itself every few seconds."""
