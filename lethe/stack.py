@@ -26,7 +26,8 @@ CODE_ROOT = Path(lethe.__file__).resolve().parent.parent
 DATABASE = "lethe"
 READY_TIMEOUT_SECONDS = 120.0
 STOP_TIMEOUT_SECONDS = 5.0
-GRACEFUL_STOP_SECONDS = 2  # open long polls are cut off after this
+GRACEFUL_STOP_SECONDS = 2  # requests in flight are cut off after this
+DRAIN_SECONDS = 2  # whoever pressed Ctrl-C waits: what takes longer goes on with the next `lethe up`
 PROBE_TIMEOUT_SECONDS = 1.0
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, not bound
 
@@ -64,7 +65,7 @@ class Stack:
                 environment=environment,
                 is_ready=self._is_api_ready if name == "api" else lambda pid: True,
                 ready_timeout_seconds=READY_TIMEOUT_SECONDS,
-                stop_timeout_seconds=STOP_TIMEOUT_SECONDS,
+                stop_timeout_seconds=STOP_TIMEOUT_SECONDS + float(environment.get("LETHE_DRAIN_SECONDS", 0)),
             )
             for name, arguments in (self.processes or _processes(self.host, self.port)).items()
         }
@@ -127,6 +128,7 @@ def _environment(home: Home, supervisor: Supervisor) -> dict[str, str]:
         "LETHE_BROKER_URL": given.get("LETHE_BROKER_URL") or _start_valkey(home, supervisor),
         "LETHE_DATA_DIR": str(home.root),
         "LETHE_ADMIN_KEY": given.get("LETHE_ADMIN_KEY") or home.admin_key(),
+        "LETHE_DRAIN_SECONDS": given.get("LETHE_DRAIN_SECONDS") or str(DRAIN_SECONDS),
         "OMP_NUM_THREADS": given.get("OMP_NUM_THREADS") or str(_num_cores()),
         "PYTHONPATH": os.pathsep.join(search_path),
         "PYTHONSAFEPATH": "1",  # a folder `service` where the operator happens to stand is not ours

@@ -18,6 +18,7 @@ from service.core.requests.certificates import Signatory
 from service.core.storage.filesystem import FilesystemStore
 from workers.engine.client import Engine, catalogue
 from workers.jobs.context import Context, worker_name
+from workers.jobs.drain import Drain
 from workers.settings import WorkerSettings
 
 TRANSPORT_OPTIONS = {
@@ -56,8 +57,9 @@ def open_context(settings: WorkerSettings) -> Context:
     """Open what a worker process works with, and publish the methods its engine found."""
     sessions = open_sessions(open_engine(settings.database_url, pool_size=3))
     engine = Engine(settings.deadline_seconds)
+    found = catalogue(engine)
     with transaction(sessions) as session:
-        methods.publish(session, catalogue(engine))
+        methods.publish(session, found)
     return Context(
         settings=settings,
         sessions=sessions,
@@ -65,6 +67,8 @@ def open_context(settings: WorkerSettings) -> Context:
         engine=engine,
         signatory=Signatory(open_signer(settings), open_pseudonymiser(settings)),
         owner=worker_name(os.getpid()),
+        drain=Drain(settings.drain_seconds),
+        methods={str(one["name"]): str(one["version"]) for one in found},
     )
 
 

@@ -5,21 +5,29 @@ a lost notification, a dead broker, a dead worker. Two relays may run: every act
 and a bell rung twice is a claim that finds nothing.
 """
 
+import os
 import signal
+import socket
 import threading
 import time
 
 import psycopg
 
 from service.core import errors, logging
+from service.core.counting import repository as counting
+from service.core.counting.repository import Counter
 from service.core.db.engine import conninfo, open_engine
 from service.core.db.session import Sessions, open_sessions, transaction
+from service.core.fleet import repository as fleet
+from service.core.fleet.models import Role
+from service.core.fleet.repository import Sighting
 from service.core.ledger import repository as ledger
 from service.core.ledger.signing import Signer
 from service.core.queue import doorbell
 from service.core.queue import repository as queue
 from service.core.requests import broken, lifecycle
 from workers.app import Bell, create_app, open_signer
+from workers.jobs.context import worker_name
 from workers.settings import WorkerSettings
 
 SWEEP_SECONDS = 1.0
@@ -44,6 +52,8 @@ class Relay:
         self._bell = bell
         self._signer = signer
         self._stopped = threading.Event()
+        self._began = time.monotonic()
+        self._told_at = float("-inf")
         self._sweep_seconds = min(SWEEP_SECONDS, settings.lease_seconds / 4)
 
     def stop(self) -> None:
@@ -60,11 +70,14 @@ class Relay:
             except (psycopg.OperationalError, errors.Unavailable) as error:
                 log.warning("relay.database_out", error=type(error).__name__)
                 self._stopped.wait(RECONNECT_SECONDS)
+        self._leave()
 
     def sweep(self) -> None:
         """Do once what must be done whether or not anyone rang."""
         with transaction(self._sessions) as session:
             reaped = broken.reap(session, self._settings.max_attempts)
+            for _, state in reaped:
+                counting.add(session, Counter.LEASES_LOST, state)
         for lease, state in reaped:
             log.warning("relay.reaped", job=str(lease.job_id), epoch=lease.epoch, state=state)
         with transaction(self._sessions) as session:
@@ -82,10 +95,37 @@ class Relay:
         while not self._stopped.is_set():
             if time.monotonic() >= next_sweep:
                 self.sweep()
+                self._tell()
                 next_sweep = time.monotonic() + self._sweep_seconds
             remaining = max(0.0, next_sweep - time.monotonic())
             for job_id in {notice.payload for notice in line.notifies(timeout=remaining, stop_after=1)}:
                 self._bell.ring(job_id)
+
+    def _tell(self) -> None:
+        """Say that a sweep was done, and tidy up behind those who fell silent."""
+        if time.monotonic() < self._told_at + fleet.SIGHTING_SECONDS:
+            return
+        self._told_at = time.monotonic()
+        with transaction(self._sessions) as session:
+            fleet.note(session, self._sighting())
+            fleet.forget_silent(session)
+            counting.fold(session)
+
+    def _sighting(self) -> Sighting:
+        return Sighting(
+            owner=f"{worker_name(os.getpid())}:relay",
+            role=Role.RELAY,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            age_seconds=time.monotonic() - self._began,
+        )
+
+    def _leave(self) -> None:
+        try:
+            with transaction(self._sessions) as session:
+                fleet.leave(session, self._sighting().owner)
+        except errors.Unavailable:
+            log.warning("relay.no_leave")
 
     def _sequence(self) -> bool:
         with transaction(self._sessions) as session:

@@ -25,6 +25,9 @@ class WorkerSettings(CoreSettings):
         description="Longest a single call may compute; where a model's training was measured, many times "
         "that is the bound, if it is shorter.",
     )
+    drain_seconds: float = Field(
+        default=20.0, ge=0, description="How long a job may go on once its worker was told to stop."
+    )
     cache_bytes: int = Field(default=8 << 30, ge=0, description="Memory for models kept ready in the engine.")
     fisher_bytes: int = Field(
         default=4 << 30,

@@ -52,3 +52,13 @@ def bind(**fields: object) -> None:
     """Carry these fields, and no earlier ones, on every line that this task logs from here on."""
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**fields)
+
+
+def bind_more(**fields: object) -> None:
+    """Carry these fields beside the earlier ones."""
+    structlog.contextvars.bind_contextvars(**fields)
+
+
+def bound() -> dict[str, str]:
+    """Return what this task's lines carry, to be bound again in another process."""
+    return {name: str(value) for name, value in structlog.contextvars.get_contextvars().items()}

@@ -9,7 +9,7 @@ from service.core import logging
 from workers.engine import deadline, messages
 from workers.engine.child import Child, Remains
 from workers.engine.errors import EngineDied, EngineRefused, EngineTooSlow
-from workers.engine.messages import Answer, Asked, Call, Message
+from workers.engine.messages import Answer, Asked, Call, Holdings, Message
 
 Reply = TypeVar("Reply", bound=Message)
 OnProgress = Callable[[str, float], None]
@@ -32,11 +32,15 @@ class Engine:
 
     Args:
         deadline_seconds: Longest a single call may take, whatever it is about.
+
+    Attributes:
+        holdings: What the child said last that it holds; None before its first answer.
     """
 
     def __init__(self, deadline_seconds: float) -> None:
         self.deadline_seconds = deadline_seconds
         self._child: Child | None = None
+        self.holdings: Holdings | None = None
 
     @property
     def pid(self) -> int | None:
@@ -63,7 +67,7 @@ class Engine:
         allowed_seconds = deadline.seconds_for(training_seconds, self.deadline_seconds)
         give_up_at = time.monotonic() + allowed_seconds
         try:
-            line.send_bytes(Asked(call=asked).model_dump_json().encode())
+            line.send_bytes(Asked(call=asked, bound=logging.bound()).model_dump_json().encode())
             while True:
                 pulse.check()
                 if time.monotonic() > give_up_at:
@@ -71,6 +75,7 @@ class Engine:
                 if not line.poll(POLL_SECONDS):
                     continue
                 answer = Answer.model_validate_json(line.recv_bytes())
+                self.holdings = answer.holdings or self.holdings
                 if answer.progress is not None:
                     on_progress(answer.progress.stage, answer.progress.fraction)
                 elif answer.failure is not None:
@@ -88,6 +93,7 @@ class Engine:
     def stop(self) -> Remains | None:
         """Kill the child, if it lives, and return its remains; None if there was none."""
         child, self._child = self._child, None
+        self.holdings = None
         return child.end() if child is not None else None
 
     def _too_slow(self, asked: Call, allowed_seconds: float) -> EngineTooSlow:

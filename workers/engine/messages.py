@@ -270,9 +270,10 @@ Call = Annotated[
 
 
 class Asked(Message):
-    """From the worker: one call."""
+    """From the worker: one call, and the fields that its log lines carry."""
 
     call: Call
+    bound: dict[str, str] = Field(default_factory=dict)
 
 
 class Progress(Message):
@@ -298,9 +299,26 @@ class Failure(Message):
     position: int | None = None
 
 
+class Holdings(Message):
+    """From the engine: what it holds in memory.
+
+    Attributes:
+        held_models: Models of which anything is kept ready.
+        held_bytes: Bytes of their tensors.
+        gpu_used_bytes: Memory of its device in use, by whomever; None without one.
+        gpu_total_bytes: Memory that the device has.
+    """
+
+    held_models: int
+    held_bytes: int
+    gpu_used_bytes: int | None = None
+    gpu_total_bytes: int | None = None
+
+
 class Answer(Message):
-    """From the engine: exactly one of progress, failure and reply."""
+    """From the engine: exactly one of progress, failure and reply; now and then with what it holds."""
 
     progress: Progress | None = None
     failure: Failure | None = None
     reply: dict[str, Any] | None = None
+    holdings: Holdings | None = None

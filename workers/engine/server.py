@@ -16,6 +16,7 @@ import torch
 from service.core import errors as core_errors
 from service.core import logging
 from workers.audit.errors import AuditError
+from workers.engine.holdings import Scales
 from workers.engine.messages import Answer, Asked, Failure, Progress
 from workers.engine.operations.dispatch import Operations
 from workers.numerics.architectures import ArchitectureError
@@ -53,13 +54,17 @@ def main(file_descriptor: int, parent_pid: int) -> None:
     torch.set_num_threads(settings.threads)
     line = Connection(file_descriptor)
     operations = Operations(settings)
+    scales = Scales(operations)
     while True:
         try:
             asked = Asked.model_validate_json(line.recv_bytes())
         except EOFError:
             return
-        answer = serve(operations, asked, lambda told: send(line, Answer(progress=told)))
-        send(line, answer)
+        logging.bind(**asked.bound)
+        answer = serve(
+            operations, asked, lambda told: send(line, Answer(progress=told, holdings=scales.if_due()))
+        )
+        send(line, answer.model_copy(update={"holdings": scales.weigh()}))
 
 
 def serve(operations: Operations, asked: Asked, tell: Callable[[Progress], None]) -> Answer:

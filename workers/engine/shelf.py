@@ -18,6 +18,16 @@ class Shelf:
         self._size_bytes = 0
         self._kept: OrderedDict[str, Params] = OrderedDict()
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all that is kept."""
+        return self._size_bytes
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of what is kept, that used least recently first."""
+        return tuple(self._kept)
+
     def get(self, key: str, load: Callable[[], Params]) -> Params:
         """Return what is kept under a key, or load it and keep it."""
         if key in self._kept:

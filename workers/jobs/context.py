@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from service.core.requests.certificates import Signatory
 from service.core.storage.filesystem import FilesystemStore
 from workers.engine.client import Engine
 from workers.engine.messages import ModelSpec, StoredFile
+from workers.jobs.drain import Drain
 from workers.settings import WorkerSettings
 
 WEIGHTS = "model.safetensors"
@@ -34,6 +35,8 @@ class Context:
         engine: The child that computes.
         signatory: Signs certificates.
         owner: This worker's name in the jobs it claims.
+        drain: What it has at hand, and whether it leaves.
+        methods: Versions of the unlearning methods its engine found, by name.
     """
 
     settings: WorkerSettings
@@ -42,6 +45,8 @@ class Context:
     engine: Engine
     signatory: Signatory
     owner: str
+    drain: Drain = field(default_factory=Drain)
+    methods: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def scratch(self) -> Path:

@@ -1,6 +1,7 @@
 """Runs one job from claim to close, and decides what an error means for it.
 
 lease lost            nothing more is written; the engine is killed, and what it left in the store swept
+worker told to stop   the job is handed over at once, and no attempt is counted
 may succeed later     the job is given back, until its attempts are used up
 can never succeed     the job is parked, and its requests or its model say why
 
@@ -24,6 +25,7 @@ from workers.engine.client import Pulse
 from workers.engine.errors import EngineError, EngineRefused
 from workers.jobs.accept import accept
 from workers.jobs.context import Context
+from workers.jobs.drain import Drained, Draining
 from workers.jobs.heartbeat import Heartbeat
 from workers.jobs.prepare import prepare
 from workers.jobs.purge import purge
@@ -58,22 +60,36 @@ def run_job(context: Context, job_id: uuid.UUID) -> bool:
     logging.bind(job=str(lease.job_id), kind=lease.kind, epoch=lease.epoch)
     log.info("job.claimed", attempts=lease.attempts)
     settings = context.settings
-    with Heartbeat(
+    heartbeat = Heartbeat(
         context.sessions,
         lease,
         lease_seconds=settings.lease_seconds,
         interval_seconds=settings.heartbeat_seconds,
-    ) as heartbeat:
+    )
+    with context.drain.working_on(lease.job_id), heartbeat:
         try:
-            JOBS[lease.kind](context, lease, heartbeat)
+            JOBS[lease.kind](context, lease, Draining(heartbeat, context.drain))
         except errors.LeaseLost:
             log.warning("job.lease_lost")
             _throw_away(context, lease)
+        except Drained:
+            _hand_over(context, lease)
         except (EngineError, errors.LetheError) as error:
             _settle(context, lease, error)
         else:
             log.info("job.done")
     return True
+
+
+def _hand_over(context: Context, lease: Lease) -> None:
+    """Give the job to another worker; if that fails, its lease runs out and the reaper does."""
+    try:
+        with transaction(context.sessions) as session:
+            broken.hand_over(session, lease)
+    except (errors.LeaseLost, errors.Unavailable) as trouble:
+        log.warning("job.not_handed_over", code=trouble.code)
+    else:
+        log.info("job.handed_over")
 
 
 def _throw_away(context: Context, lease: Lease) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, DateTime, case, false, func, or_, select, text, update
+from sqlalchemy import ColumnElement, DateTime, case, delete, false, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
@@ -227,6 +227,35 @@ def give_back(session: Session, lease: Lease, reason: str) -> None:
     )
 
 
+def hand_over(session: Session, lease: Lease, reason: str) -> None:
+    """Return a job at once, as if this attempt had not been made, and ring for it.
+
+    One that is untouched again thereby is united with the untouched job that came meanwhile, if one did:
+    there can be only one, and the older keeps its place.
+
+    Raises:
+        errors.LeaseLost: The lease is no longer ours.
+    """
+    while True:
+        try:
+            with session.begin_nested():
+                _end(
+                    session,
+                    lease,
+                    # Before the fence: whoever claims the twin holds it while looking at this lease.
+                    due_at=_unite(session, lease) if lease.attempts == 1 else Job.due_at,
+                    state=JobState.READY,
+                    attempts=Job.attempts - 1,
+                    lease_until=None,
+                    not_before=None,
+                    rung_at=None,
+                    reason=reason[:500],
+                )
+        except IntegrityError:
+            continue  # a twin was inserted in between; it can be seen now
+        return
+
+
 def expired(session: Session, limit: int = 100) -> Sequence[Lease]:
     """Lock and return the running jobs whose lease ran out; jobs that another reaper holds are left to it."""
     rows = session.execute(
@@ -319,6 +348,17 @@ def _bring_forward(
         )
         .returning(Job.id)
     )
+
+
+def _unite(session: Session, lease: Lease) -> ColumnElement[datetime | None]:
+    """Delete the untouched job of the same model and kind, if there is one; return when both are due."""
+    twin = session.execute(
+        delete(Job)
+        .where(Job.model_id == lease.model_id, Job.kind == lease.kind)
+        .where(Job.state == JobState.READY, Job.attempts == 0)
+        .returning(Job.due_at)
+    ).one_or_none()
+    return func.least(Job.due_at, twin.due_at if twin is not None else None)
 
 
 def _ours(lease: Lease) -> tuple[ColumnElement[bool], ...]:

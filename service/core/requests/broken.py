@@ -19,6 +19,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from service.core.counting import repository as counting
+from service.core.counting.repository import Counter
 from service.core.queue import board, evidence
 from service.core.queue import repository as queue
 from service.core.queue.models import JobKind, JobState
@@ -33,6 +35,8 @@ EXHAUSTED = "attempts_exhausted"
 LEASE_RAN_OUT = "the worker's lease ran out"
 ALONE_IN_A_ROW = 3
 """So many requests failed alone, one after the other, before it is clear that none of them is to blame."""
+HANDED_OVER = "its worker was told to stop"
+"""Why a run ended whose job was given to another worker."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,17 @@ def retry(
     _note(session, lease, reason, is_suspicious=is_suspicious, facts=facts or {})
     put_back(session, lease.model_id, reason)
     queue.give_back(session, lease, reason)
+
+
+def hand_over(session: Session, lease: Lease) -> None:
+    """Return the job of a worker that was told to stop to the ready ones, at once, as if never attempted.
+
+    Raises:
+        errors.LeaseLost: The lease is no longer ours.
+    """
+    queue.hand_over(session, lease, HANDED_OVER)
+    put_back(session, lease.model_id, HANDED_OVER, why="handed_over")
+    counting.add(session, Counter.HANDED_OVER)
 
 
 def reap(session: Session, max_attempts: int) -> list[tuple[Lease, JobState]]:

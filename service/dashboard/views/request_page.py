@@ -299,6 +299,8 @@ def _notes(body: Mapping[str, Any]) -> Iterator[str]:
         yield f"the audit said {words.verdict(body['verdict'])[0].text.lower()}"
     if body.get("why") == "attempt_lost":
         yield "the attempt was lost, it waits again"
+    if body.get("why") == "handed_over":
+        yield "its worker was told to stop, it waits for another"
     if "audit" in body:
         yield f"the audit said {words.verdict(body['audit'])[0].text.lower()}, next rung"
     if "methods" in body:

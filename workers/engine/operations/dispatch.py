@@ -60,6 +60,16 @@ class Operations:
         extra = filter(None, settings.extra_methods.split(","))
         self._methods = registry.discover(registry.METHODS_PACKAGE, *extra)
 
+    @property
+    def shelf(self) -> Shelf:
+        """What is kept in memory between calls."""
+        return self._shelf
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._device
+
     def run(self, call: Call, tell: Tell) -> Message:
         """Do what a call asks and return its reply; `tell` hears of progress."""
 
