@@ -8,7 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.errors import problem
+from service.api.errors import CODE, problem
 from service.core import logging
 
 HEADER = "X-Request-ID"
@@ -63,7 +63,8 @@ class Correlation:
 def _note(scope: Scope, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in METHODS else "other"  # callers may make methods up
     if status:  # a caller that hung up got no answer
-        scope["app"].state.kernel.meters.observe(method, _route(scope), status, seconds)
+        code = scope.get(CODE)
+        scope["app"].state.kernel.meters.observe(method, _route(scope), status, seconds, code)
     tell = log.debug if method in READING else log.info
     tell("request_answered", method=method, route=_route(scope), status=status, seconds=seconds)
 
@@ -71,3 +72,8 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
 def _route(scope: Scope) -> str:
     """Return the route's template: a path itself would make a time series of each model."""
     return str(getattr(scope.get("route"), "path", "none"))
+
+
+def current() -> str | None:
+    """Return the id of the request that this task answers, if it answers one."""
+    return logging.bound().get("request_id")

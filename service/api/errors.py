@@ -63,6 +63,9 @@ SAFE_MESSAGES = frozenset(
 )  # fmt: skip
 """Kinds of fault whose wording holds only what the schema says, never the value that came."""
 
+CODE = "lethe.problem_code"
+"""Where a request's scope tells the code it was refused with, for the meters."""
+
 UNKNOWN_FIELD = "has a field that is not known here"
 
 
@@ -127,8 +130,9 @@ def handle(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http_exception)
 
 
-def _on_lethe_error(_: Request, error: Exception) -> Response:
+def _on_lethe_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.LetheError)
+    request.scope[CODE] = error.code
     return problem_of(error)
 
 

@@ -11,11 +11,13 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from service.api.callers import Callers
+from service.api.departure import Departure
 from service.api.group_commit import GroupCommit
 from service.api.intake_desk import IntakeDesk
 from service.api.meters import Meters
 from service.api.news import Hearer, Newsline
 from service.api.publications import Publications
+from service.api.readiness import Readiness
 from service.api.remembered import Remembered
 from service.api.schemas.request import RequestView
 from service.api.served import LOOK_SECONDS, NUM_REMEMBERED, Pointer, read_served
@@ -49,6 +51,8 @@ class Kernel:
         meters: What `/metrics` tells.
         desk: Takes forget requests in.
         intake: Those that come together, in one transaction.
+        readiness: What `/readyz` tells.
+        departure: Whether the process was told to stop.
         uploads: Bounds how many uploads are taken at once, so that slow ones leave threads to others.
     """
 
@@ -64,6 +68,8 @@ class Kernel:
     meters: Meters
     desk: IntakeDesk
     intake: GroupCommit[Sent, RequestView]
+    readiness: Readiness
+    departure: Departure
     uploads: CapacityLimiter
 
     def transaction(self) -> AbstractContextManager[Session]:
@@ -94,13 +100,14 @@ async def open_kernel(settings: ServiceSettings) -> AsyncIterator[Kernel]:
     served = Remembered(read, seconds=LOOK_SECONDS, limit=NUM_REMEMBERED)
     publications = Publications(served)
     hearers: dict[str, Hearer] = {PUBLISHED_CHANNEL: publications, REVOKED_CHANNEL: callers.remembered}
+    store, departure = FilesystemStore(settings.store_dir), Departure()
     try:
         async with Newsline(conninfo(settings.database_url), hearers).listening():
-            yield Kernel(
+            kernel = Kernel(
                 settings=settings,
                 engine=engine,
                 sessions=sessions,
-                store=FilesystemStore(settings.store_dir),
+                store=store,
                 pseudonymiser=pseudonymiser,
                 verifier=Signer(
                     settings.log_origin, keys.load_or_create_signing_key(settings.ledger_key_path)
@@ -108,11 +115,15 @@ async def open_kernel(settings: ServiceSettings) -> AsyncIterator[Kernel]:
                 callers=callers,
                 publications=publications,
                 served=served,
-                meters=Meters(sessions),
+                meters=Meters(sessions, engine),
+                readiness=Readiness(sessions, store),
+                departure=departure,
                 desk=desk,
                 intake=GroupCommit(desk.take_in),
                 uploads=CapacityLimiter(settings.max_uploads),
             )
+            with departure.watching(publications.wake_all):
+                yield kernel
     finally:
         engine.dispose()
 

@@ -40,11 +40,15 @@ class Publications:
         self._memory.heard(subject)
         self._ring(subject)
 
+    def wake_all(self) -> None:
+        """Have everyone who waits look for himself."""
+        for model in self._bells:
+            self._ring(model)
+
     def line_opened(self) -> None:
         """Wake everyone: what was published while nothing was heard nobody was told of."""
         self._memory.line_opened()
-        for model in self._bells:
-            self._ring(model)
+        self.wake_all()
 
     def line_lost(self) -> None:
         """Let those who wait look by themselves."""

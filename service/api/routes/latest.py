@@ -41,7 +41,7 @@ async def latest(
         pointer = await kernel.served.get(name)
         while none_match_fails(request.headers, pointer.etag):
             seconds_left = ends_at - time.monotonic()
-            if seconds_left <= 0 or await request.is_disconnected():
+            if seconds_left <= 0 or kernel.departure.is_asked or await request.is_disconnected():
                 return Response(status_code=304, headers=pointer.headers)
             await _wait(news, min(seconds_left, LOOK_SECONDS))
             pointer = await kernel.served.get(name)

@@ -1,10 +1,14 @@
-"""Ready means that database, migrations and store are in order."""
+"""Ready: database, migrations and store are in order. Degraded: there is no relay or no worker."""
 
 from pathlib import Path
 
 from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
 
+from service.core.db.session import Sessions, transaction
+from service.core.fleet import repository as fleet
+from service.core.fleet.models import Role
+from service.core.fleet.repository import Sighting
 from service.main import create_app
 from service.settings import ServiceSettings
 from tests.fixtures.api import NO_DATABASE
@@ -14,8 +18,40 @@ def test_a_service_in_order_is_ready_and_leaves_no_trace(api: TestClient, servic
     answer = api.get("/readyz", headers={"Authorization": ""})
 
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ok", "checks": {"database": None, "store": None}}
+    assert answer.json()["checks"].items() >= {"database": None, "store": None}.items()
     assert [file for file in service_settings.store_dir.rglob("*") if file.is_file()] == []
+
+
+def test_a_service_that_nobody_works_for_is_ready_and_degraded(api: TestClient, sessions: Sessions):
+    with transaction(sessions) as session:
+        fleet.note(session, Sighting("a:1:relay", Role.RELAY, "a", 1))
+
+    answer = api.get("/readyz")
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["checks"]["relay"] is None
+    assert "accepted and wait" in answer.json()["checks"]["worker"]
+
+
+def test_with_relay_and_worker_all_is_well(api: TestClient, sessions: Sessions):
+    with transaction(sessions) as session:
+        fleet.note(session, Sighting("a:1:relay", Role.RELAY, "a", 1))
+        fleet.note(session, Sighting("a:2", Role.WORKER, "a", 2))
+
+    answer = api.get("/readyz")
+
+    assert answer.json() == {
+        "status": "ok",
+        "checks": {"database": None, "store": None, "relay": None, "worker": None},
+    }
+
+
+def test_probes_in_quick_succession_ask_the_database_once(api: TestClient, engine: Engine):
+    assert api.get("/readyz").status_code == 200
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'long_ago'"))
+
+    assert api.get("/readyz").status_code == 200
 
 
 def test_a_database_that_is_out_is_named(service_settings: ServiceSettings):
