@@ -72,8 +72,3 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
 def _route(scope: Scope) -> str:
     """Return the route's template: a path itself would make a time series of each model."""
     return str(getattr(scope.get("route"), "path", "none"))
-
-
-def current() -> str | None:
-    """Return the id of the request that this task answers, if it answers one."""
-    return logging.bound().get("request_id")

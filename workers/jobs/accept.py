@@ -4,12 +4,12 @@ from service.core import logging
 from service.core.db.session import transaction
 from service.core.queue.repository import Lease
 from service.core.registry.models import Model
-from service.core.requests import runs
+from service.core.requests import repository, runs
 from service.core.requests.runs import Publication
 from workers.engine import messages
 from workers.engine.client import Pulse
 from workers.engine.messages import StoredFile
-from workers.jobs import plan, reports
+from workers.jobs import plan, reports, serving
 from workers.jobs.context import WEIGHTS, Context, files_of, spec_of, unmasked
 from workers.jobs.prepare import named
 from workers.jobs.progress import Reporter
@@ -32,6 +32,8 @@ def accept(context: Context, lease: Lease, pulse: Pulse) -> None:
         model = session.get_one(Model, lease.model_id)
         spec = spec_of(session, model)
         base = unmasked(files_of(session, model, accepted.assignment.base_version))
+        requests = repository.accepted(session, model.id)
+    serving.announce(requests, accepted.assignment.run_id)
     assignment, candidate = accepted.assignment, accepted.candidate
     files = tuple(StoredFile.model_validate(file) for file in candidate.files)
     asked = messages.Carry(

@@ -25,7 +25,7 @@ from workers.engine import messages
 from workers.engine.client import Pulse
 from workers.engine.errors import EngineRefused
 from workers.engine.messages import ModelSpec, Step, StoredFile, UnlearnReply, UpdateLogRef
-from workers.jobs import plan, records, reports, study
+from workers.jobs import plan, records, reports, serving, study
 from workers.jobs.context import (
     UNMASKED,
     WEIGHTS,
@@ -153,6 +153,8 @@ def unlearn(context: Context, lease: Lease, pulse: Pulse) -> None:
             rehearsal=study.recorded(context.store, model.space, base),
         )
         spec = spec_of(session, model)
+        requests = serving.requests_of(session, model.id, assignment.run_id)
+    serving.announce(requests, assignment.run_id)
     work = Workpiece(
         assignment,
         spec,

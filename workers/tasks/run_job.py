@@ -32,3 +32,5 @@ def register(app: Celery, context: Context) -> None:
                 run_job(context, uuid.UUID(job_id))
         except errors.Unavailable as error:
             log.warning("bell.unanswered", code=error.code)
+        finally:
+            logging.bind()  # what Celery says next is about another job

@@ -147,6 +147,8 @@ class RequestView(BaseModel):
     interim: InterimView | None
     acceptance: AcceptanceView | None
     review: ReviewView | None
+    correlation_id: str | None
+    """`X-Request-ID` of the call that made it: look for it in the logs."""
     links: dict[str, str]
 
 
@@ -199,6 +201,7 @@ def request_view(
         interim=InterimView.model_validate(request.interim) if request.interim else None,
         acceptance=AcceptanceView.model_validate(run.acceptance) if run and run.acceptance else None,
         review=_review_view(request, asked) if asked else None,
+        correlation_id=request.correlation_id,
         links=_links(request, model_name),
     )
 

@@ -27,7 +27,7 @@ from service.core.queue.models import JobKind, JobState
 from service.core.queue.repository import Lease
 from service.core.registry import service as registry
 from service.core.registry.models import Model
-from service.core.requests import acceptance, interims, lifecycle, repository
+from service.core.requests import acceptance, interims, lifecycle, repository, tally
 from service.core.requests.models import ForgetRequest, RunState
 from service.core.requests.states import Status
 
@@ -37,6 +37,9 @@ ALONE_IN_A_ROW = 3
 """So many requests failed alone, one after the other, before it is clear that none of them is to blame."""
 HANDED_OVER = "its worker was told to stop"
 """Why a run ended whose job was given to another worker."""
+
+OUTCOMES = {"handed_over": "handed_over"}
+"""What a run that ended for this is counted as; `broken` otherwise."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ def put_back(
     session: Session, model_id: uuid.UUID, reason: str, *, why: str = "attempt_lost"
 ) -> Sequence[ForgetRequest]:
     """Close what a broken attempt left open: its requests wait again; return them."""
-    _close_runs(session, model_id, reason)
+    _close_runs(session, model_id, reason, outcome=OUTCOMES.get(why))
     requests = repository.in_run(session, model_id)
     for request in requests:
         request.run_id = None
@@ -210,9 +213,9 @@ def _note(
     evidence.note(session, lease, reason, {**known, **facts})
 
 
-def _close_runs(session: Session, model_id: uuid.UUID, reason: str) -> None:
+def _close_runs(session: Session, model_id: uuid.UUID, reason: str, *, outcome: str | None = None) -> None:
     for run in repository.open_runs(session, model_id):
-        run.close(RunState.BROKEN, reason)
+        tally.close(session, run, RunState.BROKEN, reason, outcome=outcome)
     session.flush()
 
 

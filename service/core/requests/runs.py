@@ -26,7 +26,7 @@ from service.core.registry import repository as versions
 from service.core.registry import service as registry
 from service.core.registry.models import Candidate, Model, Version
 from service.core.registry.service import NamedFile
-from service.core.requests import acceptance, broken, gathering, interims, lifecycle, repository
+from service.core.requests import acceptance, broken, gathering, interims, lifecycle, repository, tally
 from service.core.requests.certificates import Signatory, certify
 from service.core.requests.models import ForgetRequest, Run, RunState
 from service.core.requests.states import DECIDABLE, Status
@@ -224,6 +224,7 @@ def note_audit(session: Session, lease: Lease, run_id: uuid.UUID, audit: Mapping
     """Note what the audit found of the present rung."""
     run = _run(session, lease, run_id)
     run.rungs = [*run.rungs[:-1], {**run.rungs[-1], "audit": dict(audit)}]
+    tally.audited(session, audit)
 
 
 def note_failed_rung(
@@ -262,7 +263,7 @@ def publish(
     """
     run = _run(session, lease, assignment.run_id)
     version = _release(session, run, publication)
-    run.close(RunState.PUBLISHED)
+    tally.close(session, run, RunState.PUBLISHED)
     requests = _at_audit(session, run)
     if publication.guarantee == Guarantee.EXACT:
         requests += _retrained_without(session, run, assignment)
@@ -292,7 +293,7 @@ def publish_interim(
     """
     run = _run(session, lease, assignment.run_id)
     version = _release(session, run, publication)
-    run.close(RunState.INTERIM)
+    tally.close(session, run, RunState.INTERIM)
     for request in _at_audit(session, run):
         request.interim = interims.told(version, run)
         lifecycle.move(
@@ -340,7 +341,7 @@ def refuse(session: Session, lease: Lease, run_id: uuid.UUID, kept: Kept | None 
     The best candidate is kept until then; whatever else the run made is purged.
     """
     run = _run(session, lease, run_id)
-    run.close(RunState.REFUSED)
+    tally.close(session, run, RunState.REFUSED)
     if kept is not None:
         run.rung = kept.rung
         registry.keep_candidate(
