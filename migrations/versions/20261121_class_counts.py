@@ -1,6 +1,6 @@
 """How many training samples each class has, counted once instead of with every request.
 
-Revision: intake
+Revision: 0004_class_counts
 Follows: 0003_under_load
 """
 
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "intake"
+revision = "0004_class_counts"
 down_revision = "0003_under_load"
 branch_labels = None
 depends_on = None

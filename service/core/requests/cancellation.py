@@ -17,7 +17,7 @@ from service.core import errors
 from service.core.queue import board
 from service.core.queue import repository as queue
 from service.core.queue.models import Job, JobKind
-from service.core.requests import broken, lifecycle, repository
+from service.core.requests import broken, lifecycle, repository, tally
 from service.core.requests.models import ForgetRequest, Run, RunState
 from service.core.requests.states import CANCELLABLE, IN_RUN, Status
 
@@ -74,7 +74,7 @@ def _lock(session: Session, request_id: uuid.UUID) -> tuple[ForgetRequest, Run |
 
 def _break_off(session: Session, request: ForgetRequest, run: Run, job: Job, principal: str) -> None:
     """Close a request in mid-run, let the others of the run wait again, and end the attempt at its job."""
-    run.close(RunState.BROKEN, TAKEN_BACK)
+    tally.close(session, run, RunState.BROKEN, TAKEN_BACK, outcome="cancelled")
     lifecycle.move(session, request, Status.CANCELLED, by=principal, run=str(run.id))
     request.run_id = None
     session.flush()

@@ -1,15 +1,15 @@
 """Who is there, what was counted, and indexes for what an operator watches.
 
-Revision: operability
-Follows: 0003_under_load
+Revision: 0005_fleet
+Follows: 0004_class_counts
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "operability"
-down_revision = "0003_under_load"
+revision = "0005_fleet"
+down_revision = "0004_class_counts"
 branch_labels = None
 depends_on = None
 
