@@ -1,6 +1,7 @@
 """What a worker and the relay must be told beside the core's settings: broker, device, bounds."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -29,6 +30,15 @@ class WorkerSettings(CoreSettings):
         default=20.0, ge=0, description="How long a job may go on once its worker was told to stop."
     )
     cache_bytes: int = Field(default=8 << 30, ge=0, description="Memory for models kept ready in the engine.")
+    memory_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="Memory of the device that the engine may take for models and data, beside what it takes "
+        "when it is empty; a model that needs more is refused as `out_of_memory`. 0 sets no bound.",
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="What the passes that take Fishers multiply in; sums are float32."
+    )
     fisher_bytes: int = Field(
         default=4 << 30,
         ge=0,

@@ -16,9 +16,11 @@ import torch
 from service.core import errors as core_errors
 from service.core import logging
 from workers.audit.errors import AuditError
+from workers.engine import limits
 from workers.engine.holdings import Scales
 from workers.engine.messages import Answer, Asked, Failure, Progress
 from workers.engine.operations.dispatch import Operations
+from workers.numerics import memory
 from workers.numerics.architectures import ArchitectureError
 from workers.numerics.calling import CallError
 from workers.numerics.datasets.base import DatasetError, DatasetRowError
@@ -30,6 +32,12 @@ from workers.settings import WorkerSettings
 from workers.unlearning.errors import UnlearningError
 
 PR_SET_PDEATHSIG = 1
+OUT_OF_MEMORY = "out_of_memory"
+SHORTAGE = (
+    "The engine has too little memory for this model. Give it a device with more, raise LETHE_MEMORY_BYTES, "
+    "or lower LETHE_CACHE_BYTES and LETHE_FISHER_BYTES."
+)
+"""Another attempt is worth its while: it finds nothing on the shelf, and a device may be less busy."""
 log = logging.get(__name__)
 
 FINAL_CODES: tuple[tuple[type[Exception], str], ...] = (
@@ -52,6 +60,7 @@ def main(file_descriptor: int, parent_pid: int) -> None:
     settings = WorkerSettings()
     logging.configure(settings.log_level, settings.log_format)
     torch.set_num_threads(settings.threads)
+    limits.bound(torch.device(settings.device), settings.memory_bytes)
     line = Connection(file_descriptor)
     operations = Operations(settings)
     scales = Scales(operations)
@@ -64,6 +73,8 @@ def main(file_descriptor: int, parent_pid: int) -> None:
         answer = serve(
             operations, asked, lambda told: send(line, Answer(progress=told, holdings=scales.if_due()))
         )
+        if answer.failure is not None and answer.failure.code == OUT_OF_MEMORY:
+            operations.make_room()
         send(line, answer.model_copy(update={"holdings": scales.weigh()}))
 
 
@@ -78,6 +89,8 @@ def serve(operations: Operations, asked: Asked, tell: Callable[[Progress], None]
 
 def failure_of(error: Exception) -> Failure:
     """Translate an error into what the worker needs to know of it."""
+    if memory.is_shortage(error):
+        return Failure(code=OUT_OF_MEMORY, text=SHORTAGE, is_retryable=True)
     if isinstance(error, UnlearningError | AuditError | core_errors.LetheError):
         return Failure(code=error.code, text=str(error), is_retryable=error.is_retryable)
     for family, code in FINAL_CODES:

@@ -41,6 +41,11 @@ class Shelf:
             self._size_bytes -= bytes_of(dropped)
         return params
 
+    def clear(self) -> None:
+        """Keep nothing any longer."""
+        self._kept.clear()
+        self._size_bytes = 0
+
 
 def bytes_of(params: Params) -> int:
     """Return the memory of all tensors."""

@@ -1,7 +1,7 @@
 """One model as the engine holds it: architecture, data, and the files of a version as tensors."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from workers.engine.shelf import Shelf
 from workers.numerics import architectures, calling, ensembles
 from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.base import DatasetSource
-from workers.numerics.params import Params, conform, from_bytes, read_file, to_bytes
+from workers.numerics.params import Params, conform, pieces, read_file
+from workers.numerics.precision import Precision
 from workers.preparation.recipe import TrainingRecipe
 from workers.preparation.rehearsal.record import Rehearsal
 from workers.preparation.slices import Slices
@@ -53,6 +54,7 @@ class Workbench:
         slices_dir: Folder of the states that trainings in shards left after each slice.
         records_dir: Folder of the update logs of trainings.
         fisher_bytes: Bound on the Fishers kept class by class; above it only their sum is kept.
+        precision: Of the passes that take Fishers.
         noise_key: Of the noise that heads with a proof are published with.
     """
 
@@ -67,11 +69,23 @@ class Workbench:
     slices_dir: Path
     records_dir: Path
     fisher_bytes: int
+    precision: Precision = Precision.FLOAT32
     noise_key: bytes = field(default=b"", repr=False)
 
     def build(self) -> nn.Module:
         """Return a new, untrained instance of what is served: an ensemble, if the recipe has shards."""
         return ensembles.combined(self.build_constituent, self.recipe.shards)
+
+    def outline(self) -> nn.Module:
+        """Return what is served without values, for its names, shapes and types: it takes no memory.
+
+        An architecture whose construction computes with values is built for good.
+        """
+        try:
+            with torch.device("meta"):
+                return self.build()
+        except RuntimeError:
+            return self.build()
 
     def build_constituent(self) -> nn.Module:
         """Return a new, untrained instance of the registered architecture: what the recipe trains."""
@@ -88,7 +102,7 @@ class Workbench:
         Raises:
             WeightsError: They are not safetensors, not of this architecture, or not finite.
         """
-        return self._shelved(sha256, lambda read: conform(self.build(), read))
+        return self._shelved(sha256, lambda read: conform(self.outline(), read))
 
     def initial_weights(self) -> Params | None:
         """Return the weights that the recipe starts from; None if it names none, or they are not here.
@@ -127,7 +141,7 @@ class Workbench:
         """Return the reference bank among a version's files, or None."""
         for file in files:
             if file.name == BANK:
-                return ReferenceBank.of_tensors(from_bytes(self._read(file.sha256)))
+                return ReferenceBank.of_tensors(self._read_tensors(file.sha256))
         return None
 
     def answers(self, files: Sequence[StoredFile]) -> KeptAnswers | None:
@@ -181,11 +195,11 @@ class Workbench:
 
     def keep(self, name: str, params: Params, *, is_public: bool = False) -> StoredFile:
         """Store tensors under a name."""
-        return self._put(name, to_bytes(params), is_public=is_public)
+        return self._put(name, pieces(params), is_public=is_public)
 
     def keep_json(self, name: str, value: Mapping[str, object], *, is_public: bool = False) -> StoredFile:
         """Store a record under a name."""
-        return self._put(name, json.dumps(value, sort_keys=True).encode(), is_public=is_public)
+        return self._put(name, [json.dumps(value, sort_keys=True).encode()], is_public=is_public)
 
     def samples(self, split: str, without: NDArray[np.int64]) -> SampleSet:
         """Return a split without some positions."""
@@ -202,7 +216,7 @@ class Workbench:
 
     def _shelved(self, sha256: str, check: Callable[[Params], Params]) -> Params:
         def load() -> Params:
-            return self.placed(check(from_bytes(self._read(sha256))))
+            return self.placed(check(self._read_tensors(sha256)))
 
         return self.shelf.get(f"{self.spec.space}/{sha256}", load)
 
@@ -213,6 +227,9 @@ class Workbench:
     def _read(self, sha256: str) -> bytes:
         return self.store.read(self.spec.space, sha256)
 
-    def _put(self, name: str, data: bytes, *, is_public: bool) -> StoredFile:
-        stored = self.store.put(self.spec.space, [data])
+    def _read_tensors(self, sha256: str) -> Params:
+        return read_file(self.store.verified(self.spec.space, sha256))
+
+    def _put(self, name: str, chunks: Iterable[bytes], *, is_public: bool) -> StoredFile:
+        stored = self.store.put(self.spec.space, chunks)
         return StoredFile(name=name, sha256=stored.sha256, size=stored.size, is_public=is_public)

@@ -23,6 +23,7 @@ from workers.numerics.batches import SampleSet
 from workers.numerics.losses import FisherError, SummedLoss, cross_entropy_sum
 from workers.numerics.params import Params
 from workers.numerics.per_sample import SquaredGradients
+from workers.numerics.precision import Precision
 
 __all__ = ["ClassFisher", "FisherError", "FisherSum", "diagonal_fisher", "each_class"]
 
@@ -57,6 +58,7 @@ class FisherSum:
         loss: sums the losses of a batch's samples.
         sums: those of an earlier `FisherSum` of the same model, params and loss; copied.
         num_samples: its samples.
+        precision: of the products in both passes.
 
     Raises:
         FisherError: `sums` are not those of this model, or only one of `sums` and `num_samples` is given.
@@ -71,8 +73,9 @@ class FisherSum:
         loss: SummedLoss = cross_entropy_sum,
         sums: Params | None = None,
         num_samples: int = 0,
+        precision: Precision = Precision.FLOAT32,
     ) -> None:
-        self._squares = SquaredGradients(model, params, loss)
+        self._squares = SquaredGradients(model, params, loss, precision)
         self._num_samples = num_samples
         self._sums = self._squares.zeros()
         if (sums is None) != (num_samples == 0):
@@ -133,6 +136,7 @@ def diagonal_fisher(
     *,
     reduction: Literal["mean", "sum"] = "mean",
     loss: SummedLoss = cross_entropy_sum,
+    precision: Precision = Precision.FLOAT32,
 ) -> Params:
     """Return the mean or sum over samples of the squared gradient of each sample's own loss.
 
@@ -142,6 +146,7 @@ def diagonal_fisher(
         batches: (images [b, C, H, W], labels [b]); sizes may differ.
         reduction: over samples. Both agree up to the factor 1/N.
         loss: sums the losses of a batch's samples.
+        precision: of the products in both passes.
 
     Returns:
         A new tensor for each trainable parameter, under its name; zeros if the output ignores it.
@@ -152,7 +157,7 @@ def diagonal_fisher(
         CallError: the model's output is not one row of logits a sample.
         WeightsError: `params` is no state of `model`.
     """
-    total = FisherSum(model, params, loss=loss)
+    total = FisherSum(model, params, loss=loss, precision=precision)
     for images, labels in batches:
         total.add(images, labels)
     _check_some(total.num_samples)
@@ -168,6 +173,7 @@ def each_class(
     *,
     batch_size: int = 64,
     loss: SummedLoss = cross_entropy_sum,
+    precision: Precision = Precision.FLOAT32,
     progress: Callable[[float], None] | None = None,
 ) -> Iterator[ClassFisher]:
     """Yield the mean Fisher of each class as soon as it is known, in one pass over the samples.
@@ -182,6 +188,7 @@ def each_class(
         classes: in this order; one without samples is skipped.
         batch_size: samples of one class a batch.
         loss: sums the losses of a batch's samples.
+        precision: of the products in both passes.
         progress: called with the share done of these classes' samples; may raise to cancel.
 
     Raises:
@@ -189,7 +196,7 @@ def each_class(
         CallError: the model's output is not one row of logits a sample.
         WeightsError: `params` is no state of `model`.
     """
-    squares = SquaredGradients(model, params, loss)
+    squares = SquaredGradients(model, params, loss, precision)
     members = {label: (samples.labels == label).nonzero()[:, 0].numpy() for label in classes}
     num_samples = sum(len(rows) for rows in members.values())
     done = 0

@@ -13,6 +13,9 @@ float32's.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from workers.numerics.params import Params
 
 
@@ -50,13 +53,33 @@ class ClassInformation:
         """Return sum_c n_c I_c, float64."""
         return self.fetch_whole()
 
-    def without(self, labels: Collection[int]) -> Params:
-        """Return the sum over all classes but these, float64, at least 0 everywhere."""
-        remaining = {name: total.clone() for name, total in self.whole().items()}
+    def without(self, labels: Collection[int], *, is_rounded: bool = False) -> Params:
+        """Return the sum over all classes but these, at least 0 everywhere, as new tensors.
+
+        One class's own is held at a time, and each tensor of the whole is let go of as it is used, if whoever
+        fetches it keeps it not.
+
+        Args:
+            labels: the classes to leave out.
+            is_rounded: whether to return the type of the classes' own Fishers in place of float64, which
+                takes half of the memory; only where `labels` names a class.
+        """
+        whole = {**self.whole()}
+        remaining: Params = {}
+        types: dict[str, torch.dtype] = {}
         for label in labels:
-            for name, mean in self.fetch(label).items():
-                remaining[name] -= self.counts[label] * mean.double()
-        return {name: total.clamp_(min=0) for name, total in remaining.items()}
+            own, count = self.fetch(label), self.counts[label]
+            for name in [*own]:
+                if name in whole:
+                    remaining[name] = torch.sub(whole.pop(name), own[name], alpha=count)  # in float64
+                else:
+                    remaining[name].sub_(own[name], alpha=count)
+            types = {name: mean.dtype for name, mean in own.items()} if is_rounded else {}
+            del own
+        remaining |= {name: total.clone() for name, total in whole.items()}
+        del whole
+        names = [*remaining]
+        return {name: _at_least_zero(remaining.pop(name), types.get(name)) for name in names}
 
 
 def whole_of(means: Mapping[int, Params], counts: Mapping[int, int]) -> Params:
@@ -67,3 +90,7 @@ def whole_of(means: Mapping[int, Params], counts: Mapping[int, int]) -> Params:
             own = counts[label] * tensor.double()
             whole[name] = whole[name] + own if name in whole else own
     return whole
+
+
+def _at_least_zero(total: Tensor, dtype: torch.dtype | None) -> Tensor:
+    return total.clamp_(min=0).to(dtype or total.dtype)

@@ -3,9 +3,15 @@
 Vocabulary: `Params` maps a name, as `model.named_parameters()` and `model.named_buffers()` give it, to a
 tensor. A tied parameter has several names in a model and one here, its first: who changes it changes it
 everywhere. Buffers that a state_dict leaves out are no state. No pickle is ever read.
+
+Writing takes no copy of the tensors and reading a file takes one, its result: a model of gigabytes passes
+between memory and disk in pieces (`pieces`, `read_file`).
 """
 
+import hashlib
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,6 +24,21 @@ Params: TypeAlias = dict[str, Tensor]
 
 _PICKLE_OPENINGS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _SHOWN = 5  # how many names an error message lists
+_PIECE_BYTES = 1 << 22
+_ALIGNMENT = 8  # of the data, by spaces behind the header
+_FORMAT_NAMES = {
+    torch.bool: "BOOL",
+    torch.uint8: "U8",
+    torch.int8: "I8",
+    torch.int16: "I16",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int32: "I32",
+    torch.float32: "F32",
+    torch.float64: "F64",
+    torch.int64: "I64",
+}
+"""What safetensors calls a type, in the order in which its own writer lays types out, the last one first."""
 
 
 class WeightsError(ValueError):
@@ -109,11 +130,47 @@ def num_changed(before: Params, after: Params) -> int:
     return sum(int((before[name] != after[name]).sum()) for name in before)
 
 
+def pieces(params: Params) -> Iterator[bytes]:
+    """Yield the safetensors form in bounded pieces; joined, they are what safetensors' own writer gives.
+
+    A tensor is copied only if it is on another device or not contiguous, and then alone.
+
+    Raises:
+        WeightsError: a type has no place in the format.
+    """
+    types = list(_FORMAT_NAMES)
+    strange = [name for name, tensor in params.items() if tensor.dtype not in _FORMAT_NAMES]
+    if strange:
+        raise WeightsError(
+            f"expected tensors of {', '.join(map(str, types))}, got others in {_some(strange)}; convert them"
+        )
+    names = sorted(params, key=lambda name: (-types.index(params[name].dtype), name.encode()))
+    header: dict[str, object] = {}
+    end = 0
+    for name in names:
+        start, end = end, end + params[name].nbytes
+        kind, shape = _FORMAT_NAMES[params[name].dtype], [*params[name].shape]
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    yield len(text).to_bytes(8, "little") + text
+    for name in names:
+        content = params[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        for start in range(0, len(content), _PIECE_BYTES):
+            yield content[start : start + _PIECE_BYTES].tobytes()
+
+
 def to_bytes(params: Params) -> bytes:
     """Return the safetensors form; the same values give the same bytes, and `from_bytes` gives them back."""
-    return safetensors.torch.save(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in params.items()}
-    )
+    return b"".join(pieces(params))
+
+
+def sha256_of(params: Params) -> str:
+    """Return the digest of the safetensors form, hex."""
+    digest = hashlib.sha256()
+    for piece in pieces(params):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def from_bytes(content: bytes) -> Params:
@@ -123,19 +180,11 @@ def from_bytes(content: bytes) -> Params:
         WeightsError: the content is a pickle, cut short, no safetensors at all, or holds a NaN or an
             infinity.
     """
-    if content.startswith(_PICKLE_OPENINGS):
-        raise WeightsError(
-            "expected safetensors, got a pickle (torch.save); pickles can run code and are never read: "
-            "write the state_dict with safetensors.torch.save_file"
-        )
+    _refuse_pickle(content)
     try:
-        loaded = safetensors.torch.load(content)
+        params = safetensors.torch.load(content)
     except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
-        raise WeightsError(
-            f"expected a whole safetensors file, got {len(content)} bytes, cut short or of another format "
-            f"({error}); write the state_dict with safetensors.torch.save_file and send every byte"
-        ) from error
-    params = {name: tensor.clone() for name, tensor in loaded.items()}
+        raise _unreadable(len(content), error) from error
     check_finite(params)
     return params
 
@@ -145,7 +194,8 @@ def write_file(path: Path, params: Params) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
-            file.write(to_bytes(params))
+            for piece in pieces(params):
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -160,7 +210,15 @@ def read_file(path: Path) -> Params:
         WeightsError: as `from_bytes`.
         OSError: the file cannot be read.
     """
-    return from_bytes(path.read_bytes())
+    with path.open("rb") as file:
+        _refuse_pickle(file.read(max(map(len, _PICKLE_OPENINGS))))
+    try:
+        with safetensors.safe_open(path, framework="pt") as opened:
+            params = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise _unreadable(path.stat().st_size, error) from error
+    check_finite(params)
+    return params
 
 
 def _tensors(model: nn.Module) -> Params:
@@ -187,6 +245,21 @@ def _check_like(name: str, expected: Tensor, got: Tensor) -> None:
         raise WeightsError(
             f"expected {name!r} of type {expected.dtype}, got {got.dtype}; convert it before sending"
         )
+
+
+def _refuse_pickle(opening: bytes) -> None:
+    if opening.startswith(_PICKLE_OPENINGS):
+        raise WeightsError(
+            "expected safetensors, got a pickle (torch.save); pickles can run code and are never read: "
+            "write the state_dict with safetensors.torch.save_file"
+        )
+
+
+def _unreadable(num_bytes: int, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"expected a whole safetensors file, got {num_bytes} bytes, cut short or of another format "
+        f"({error}); write the state_dict with safetensors.torch.save_file and send every byte"
+    )
 
 
 def _some(names: list[str]) -> str:

@@ -1,7 +1,9 @@
 """Adds up the squared gradients of single samples, batch after batch, on a private copy of a network.
 
 The copy is made and looked over once, then serves every batch; whoever gave the network sees no trace. Half
-precision is computed in float32, since the square of a small gradient is zero in it.
+precision is computed in float32, since the square of a small gradient is zero in it. Products of the two
+passes may be taken in bfloat16 (`Precision`), which has float32's range; squares and sums are float32 all the
+same.
 """
 
 import math
@@ -14,6 +16,7 @@ from workers.numerics import calling, copies, coverage, graphs
 from workers.numerics.coverage import Coverage, Place
 from workers.numerics.losses import FisherError, SummedLoss
 from workers.numerics.params import Params, trainable_names
+from workers.numerics.precision import Precision
 from workers.numerics.recording import Recorder, Spread
 
 
@@ -25,13 +28,21 @@ class SquaredGradients:
         params: a full state, copied; computation is on its device, in its floating type or float32 if that
             is wider.
         loss: sums the losses of a batch's samples.
+        precision: of the products in both passes.
 
     Raises:
         WeightsError: `params` is no state of `model`.
     """
 
-    def __init__(self, model: nn.Module, params: Params, loss: SummedLoss) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        params: Params,
+        loss: SummedLoss,
+        precision: Precision = Precision.FLOAT32,
+    ) -> None:
         self._loss = loss
+        self._precision = precision
         network = copies.private(model, params)
         self._network = network
         self._values = {name: network.get_parameter(name) for name in trainable_names(network)}
@@ -84,13 +95,13 @@ class SquaredGradients:
             if record is None or place.axis is None:
                 return
             with torch.no_grad():
-                by_sample = coverage.split(gradient, place.axis, num_samples)
+                by_sample = coverage.split(_wide(gradient), place.axis, num_samples)
                 if isinstance(record, Spread):
                     spreads.append((record.source, by_sample.sum(1)))
                     return
                 operation = record.operation
                 operation.rule(
-                    coverage.split(operation.inputs.detach(), place.axis, num_samples),
+                    coverage.split(_wide(operation.inputs.detach()), place.axis, num_samples),
                     by_sample,
                     self._total(sums, plan, place, operation.weight),
                     self._total(sums, plan, place, operation.bias),
@@ -156,7 +167,8 @@ class SquaredGradients:
 
     def _logits(self, images: Tensor) -> Tensor:
         try:
-            output = self._network(images)
+            with self._precision.autocast(images.device):
+                output = self._network(images)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
@@ -164,7 +176,7 @@ class SquaredGradients:
                 f"expected images that the network takes, got some of shape {list(images.shape[1:])}: "
                 f"{error}; give it those of its own size"
             ) from error
-        return calling.check_logits(output, len(images))
+        return _wide(calling.check_logits(output, len(images)))
 
     def _loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
         loss = self._loss(logits, labels)
@@ -188,3 +200,8 @@ class SquaredGradients:
                 f"expected a loss that adds up the samples' own, {sum(map(float, parts)):.6g} for the first "
                 f"ones, got {float(whole):.6g}; take the sum over the batch, not the mean"
             )
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Return bfloat16 values in float32, all others as they are."""
+    return values.float() if values.dtype == torch.bfloat16 else values

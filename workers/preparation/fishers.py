@@ -16,6 +16,7 @@ from torch import nn
 from workers.numerics import fisher
 from workers.numerics.batches import SampleSet
 from workers.numerics.params import Params
+from workers.numerics.precision import Precision
 
 COMPACT = torch.bfloat16
 BATCH_SIZE = 64
@@ -52,6 +53,7 @@ def take(
     *,
     keep: Callable[[int, Params], None] | None,
     after_class: Callable[[], None] = lambda: None,
+    precision: Precision = Precision.FLOAT32,
     progress: Callable[[float], None] | None = None,
 ) -> None:
     """Add the classes that a tally lacks to it, one after the other; it may be given again after a kill.
@@ -64,6 +66,7 @@ def take(
         tally: changed.
         keep: told each class's mean Fisher, compact, before the tally has it; None if they are not kept.
         after_class: called when the tally has another class.
+        precision: as in `fisher.each_class`.
         progress: told the share done of what was left; may raise to cancel.
 
     Raises:
@@ -73,7 +76,9 @@ def take(
         DatasetRowError: a row cannot be read.
     """
     left = [label for label in classes if label not in tally.counts]
-    for found in fisher.each_class(model, params, samples, left, batch_size=BATCH_SIZE, progress=progress):
+    for found in fisher.each_class(
+        model, params, samples, left, batch_size=BATCH_SIZE, precision=precision, progress=progress
+    ):
         mean = found.mean
         if keep is not None:
             mean = compact(mean)

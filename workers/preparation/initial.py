@@ -5,11 +5,9 @@ model that never saw them only if the initial weights never did. No digest can s
 of whoever gave the weights. What a digest shows is that both trainings started at the same ones.
 """
 
-import hashlib
-
 from torch import nn
 
-from workers.numerics.params import Params, WeightsError, conform, load_params, to_bytes
+from workers.numerics.params import Params, WeightsError, conform, load_params, sha256_of
 from workers.preparation.errors import TrainingError
 from workers.preparation.recipe import TrainingRecipe
 
@@ -28,7 +26,7 @@ def digest_of(model: nn.Module, params: Params) -> str:
     Raises:
         WeightsError: `params` is no state of the model.
     """
-    return hashlib.sha256(to_bytes(conform(model, params))).hexdigest()
+    return sha256_of(conform(model, params))
 
 
 def place(model: nn.Module, recipe: TrainingRecipe, initial: Params | None) -> None:

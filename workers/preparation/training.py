@@ -5,7 +5,6 @@ machine, number of threads or release of torch adds in another order. A head is 
 follows from a key.
 """
 
-import hashlib
 import statistics
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from workers.numerics import ensembles, metrics, seeding
 from workers.numerics.batches import SampleSet
 from workers.numerics.datasets.base import DatasetSource
-from workers.numerics.params import Params, WeightsError, check_finite, load_params, state_of, to_bytes
+from workers.numerics.params import Params, WeightsError, check_finite, load_params, sha256_of, state_of
 from workers.preparation import heads, sharded
 from workers.preparation import initial as initial_weights
 from workers.preparation.checkpoints import Checkpoint, Checkpoints
@@ -135,7 +134,7 @@ def train(
             f"expected training to converge, it diverged ({error}); lower the recipe's learning_rate"
         ) from error
     if recorder is not None:
-        recorder.complete(hashlib.sha256(to_bytes(params)).hexdigest())
+        recorder.complete(sha256_of(params))
     accuracy = _accuracy(model, remaining(source, "holdout", excluded))
     return Trained(params, seconds, accuracy, descent.num_steps, found.num_done if found else 0)
 

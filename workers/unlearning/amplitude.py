@@ -13,9 +13,9 @@ that the forgotten code does not reach has eta 0 and stays, and so does a tensor
 
 import dataclasses
 import math
+from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -24,7 +24,8 @@ from workers.numerics.information import ClassInformation
 from workers.numerics.params import Params
 from workers.unlearning.errors import MissingNeedError
 
-NUM_KEPT = 2  # Fishers in memory; a request for more classes computes them twice
+MIN_KEPT = 2  # Fishers in memory; of a request for more classes than are kept, some are fetched twice
+KEPT_SHARE = 0.25  # of the memory that is free when the first is fetched
 SMALLEST = 1e-300  # a denominator of 0 divides as this, which float64 survives
 
 
@@ -52,9 +53,24 @@ class Amplitude:
         return torch.add(weights.to(self.shape.dtype), self.shape, alpha=step).to(weights.dtype)
 
 
-def fetching_once(information: ClassInformation) -> ClassInformation:
-    """Return the same, which keeps the Fishers fetched last in memory: they may cost a backward pass each."""
-    return dataclasses.replace(information, fetch=lru_cache(maxsize=NUM_KEPT)(information.fetch))
+def fetching_once(information: ClassInformation, free_bytes: int = 0) -> ClassInformation:
+    """Return the same, which keeps the Fishers fetched last in memory: they may cost a backward pass each.
+
+    Args:
+        information: of the codes, or of the samples.
+        free_bytes: the memory that is left; a quarter of it may be kept, and two Fishers in any case.
+    """
+    kept: OrderedDict[int, Params] = OrderedDict()
+
+    def fetch(label: int) -> Params:
+        own = kept.pop(label) if label in kept else information.fetch(label)
+        kept[label] = own
+        each = sum(mean.nbytes for mean in own.values())
+        while len(kept) > max(MIN_KEPT, int(KEPT_SHARE * free_bytes) // max(each, 1)):
+            kept.popitem(last=False)
+        return own
+
+    return dataclasses.replace(information, fetch=fetch)
 
 
 def others_of(information: ClassInformation, leaving: Collection[int]) -> Params:

@@ -7,7 +7,7 @@ and on all retained data, since parts of different kinds cannot be added.
 """
 
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,6 @@ import torch
 
 from workers.numerics import importance
 from workers.numerics.importance import Importance
-from workers.numerics.information import ClassInformation
 from workers.numerics.params import Params
 from workers.unlearning.base import ForgetProblem, Kind, Need
 from workers.unlearning.dampening import Shares
@@ -74,7 +73,7 @@ def _by_class(problem: ForgetProblem) -> Callable[[int], Shares]:
             "model again, or leave out a class without training samples"
         )
     leaving = [*problem.classes]
-    remaining = _without(information, leaving)
+    remaining = information.without(leaving, is_rounded=True)
     num_remaining = sum(counts.values()) - sum(counts[label] for label in leaving)
     if num_remaining == 0:
         raise MissingNeedError("expected a Fisher of a remaining class, got none: prepare the model again")
@@ -123,23 +122,3 @@ def _retained(problem: ForgetProblem, quantity: Importance) -> tuple[Params, int
         lambda done: problem.progress(MEASURING_SHARE * done),
     )
     return {name: num_retained * tensor for name, tensor in mean.items()}, num_retained
-
-
-def _without(information: ClassInformation, leaving: Collection[int]) -> Params:
-    """Return the sum of n_c I_c over the other classes, at least 0, in the type of the weights.
-
-    As `ClassInformation.without`, without its copy of the whole: each tensor is let go of as it is used.
-    """
-    whole = {**information.whole()}
-    remaining: Params = {}
-    for label in leaving:
-        own = information.fetch(label)
-        for name, mean in own.items():
-            num_own = information.counts[label]
-            if name in whole:
-                remaining[name] = torch.sub(whole.pop(name), mean, alpha=num_own)  # in float64
-            else:
-                remaining[name].sub_(mean, alpha=num_own)
-        types = {name: mean.dtype for name, mean in own.items()}
-        del own
-    return {name: remaining.pop(name).clamp_(min=0).to(types[name]) for name in [*remaining]}

@@ -58,9 +58,9 @@ class DivergedError(UnlearningError):
 
 
 class DeviceMemoryError(UnlearningError):
-    """The device ran out of memory; the run may succeed when the device is less busy."""
+    """Memory ran out; the run may succeed when the device is less busy."""
 
-    code: ClassVar[str] = "device_memory"
+    code: ClassVar[str] = "out_of_memory"
     is_retryable: ClassVar[bool] = True
 
 

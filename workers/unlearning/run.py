@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from workers.numerics import memory
 from workers.numerics.params import Params
 from workers.unlearning.base import ForgetProblem, Kind, Method, UnlearnResult
 from workers.unlearning.errors import (
@@ -41,7 +42,9 @@ def forget(method: Method, problem: ForgetProblem, parameters: Any = None) -> Un
         )
     try:
         result = method.forget(problem, method.Parameters() if parameters is None else parameters)
-    except torch.OutOfMemoryError as error:
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not memory.is_shortage(error):
+            raise
         raise DeviceMemoryError(f"{method.name} ran out of memory on {problem.device}: try again") from error
     _refuse_unusable(problem.params, result.params, method.name)
     return result

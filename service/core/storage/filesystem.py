@@ -66,11 +66,28 @@ class FilesystemStore:
             data = self.path(space, sha256).read_bytes()
         except FileNotFoundError as error:  # purged since `path` looked
             raise _purged(sha256) from error
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise errors.IntegrityBroken(
-                f"Artefact {sha256[:12]} has other bytes than when it was stored. Restore it from a backup."
-            )
+        _check(sha256, hashlib.sha256(data).hexdigest())
         return data
+
+    def verified(self, space: str, sha256: str) -> Path:
+        """Return the artefact's file after its digest was held against its bytes, read in pieces.
+
+        For what is too large to be held in memory twice. It is read again by the caller: an artefact never
+        changes in place, so that this finds what decays on the disk, not who may write to it.
+
+        Raises:
+            errors.NotFound: As `path`.
+            errors.IntegrityBroken: As `read`.
+        """
+        file = self.path(space, sha256)
+        digest = hashlib.sha256()
+        try:
+            for chunk in chunks_of(file):
+                digest.update(chunk)
+        except FileNotFoundError as error:  # purged since `path` looked
+            raise _purged(sha256) from error
+        _check(sha256, digest.hexdigest())
+        return file
 
     def path(self, space: str, sha256: str) -> Path:
         """Return the artefact's file; see `ArtefactStore.path`."""
@@ -141,6 +158,13 @@ def chunks_of(file: Path) -> Iterator[bytes]:
     with file.open("rb") as stream:
         while chunk := stream.read(CHUNK_BYTES):
             yield chunk
+
+
+def _check(expected: str, found: str) -> None:
+    if found != expected:
+        raise errors.IntegrityBroken(
+            f"Artefact {expected[:12]} has other bytes than when it was stored. Restore it from a backup."
+        )
 
 
 def _purged(sha256: str) -> errors.NotFound:

@@ -49,3 +49,21 @@ def test_a_class_without_a_fisher_is_not_counted():
     information = ClassInformation.of_means({0: means(dominant=1.0)[0]}, COUNTS)
 
     assert dict(information.counts) == {0: 7} and information.num_samples == 7
+
+
+def test_the_others_may_come_rounded_to_the_type_of_a_class_own():
+    information = ClassInformation.of_means(means(dominant=1.0), COUNTS)
+
+    exact, rounded = information.without([0, 2]), information.without([0, 2], is_rounded=True)
+
+    assert exact["w"].dtype == torch.float64 and rounded["w"].dtype == torch.float32
+    assert torch.equal(rounded["w"], exact["w"].float())
+
+
+def test_taking_no_class_away_gives_new_tensors():
+    whole = {"w": torch.ones(3, dtype=torch.float64)}
+    information = ClassInformation({0: 1}, lambda label: {"w": torch.ones(3)}, lambda: whole)
+
+    information.without([])["w"].zero_()
+
+    assert torch.equal(whole["w"], torch.ones(3, dtype=torch.float64))

@@ -1,8 +1,10 @@
 """Parameters as values: what is read back is what was written, and no other state is accepted."""
 
+import hashlib
 import io
 
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -154,3 +156,53 @@ def test_changed_values_are_counted_one_by_one():
     after = {"weight": torch.tensor([[0.0, 1.0, 0.0], [float("nan"), 0.0, 0.0]])}
 
     assert params.num_changed(before, after) == 2
+
+
+def test_the_pieces_are_what_the_formats_own_writer_gives():
+    generator = torch.Generator().manual_seed(0)
+    state = {
+        "b.half": torch.rand(3, generator=generator).half(),
+        "a.brain": torch.rand(2, 5, generator=generator).bfloat16(),
+        "ä.count": torch.tensor(7),
+        "a.turned": torch.rand(4, 3, generator=generator).t(),
+        "flags": torch.tensor([True, False, True]),
+        "whole": torch.rand(2, generator=generator, dtype=torch.float64),
+        "nothing": torch.empty(0, 3),
+        "bytes": torch.arange(5, dtype=torch.uint8),
+        "small": torch.arange(5, dtype=torch.int8),
+        "short": torch.arange(5, dtype=torch.int16),
+        "int": torch.arange(5, dtype=torch.int32),
+    }
+
+    content = params.to_bytes(state)
+
+    assert content == safetensors.torch.save({name: each.contiguous() for name, each in state.items()})
+    assert params.sha256_of(state) == hashlib.sha256(content).hexdigest()
+
+
+def test_a_file_that_was_read_may_go(tmp_path):
+    state = params.state_of(small_cnn(width=2))
+    file = tmp_path / "weights.safetensors"
+    params.write_file(file, state)
+
+    read = params.read_file(file)
+    file.write_bytes(b"\0" * file.stat().st_size)
+    file.unlink()
+
+    assert params.num_changed(state, read) == 0
+
+
+def test_a_file_that_is_cut_short_is_refused(tmp_path):
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(params.to_bytes(params.state_of(small_cnn(width=2)))[:-8])
+
+    with pytest.raises(WeightsError, match="expected a whole safetensors file"):
+        params.read_file(file)
+
+
+def test_a_pickled_file_is_refused_without_being_opened(tmp_path):
+    file = tmp_path / "weights.pt"
+    torch.save({"weight": torch.zeros(2)}, file)
+
+    with pytest.raises(WeightsError, match="got a pickle"):
+        params.read_file(file)

@@ -105,3 +105,24 @@ def test_a_fisher_is_fetched_once_for_all_its_uses():
     information.fetch(0)
 
     assert fetched == [0]
+
+
+def test_as_many_fishers_are_kept_as_memory_has_room_for():
+    fetched = []
+
+    def fetch(label):
+        fetched.append(label)
+        return {"weight": torch.full((4,), float(label))}
+
+    information = dataclasses.replace(information_of(FISHERS), fetch=fetch)
+    roomy, tight = fetching_once(information, free_bytes=1 << 20), fetching_once(information, free_bytes=0)
+
+    for _ in range(2):
+        for label in (0, 1, 2):
+            roomy.fetch(label)
+    assert fetched == [0, 1, 2]
+    for _ in range(2):
+        for label in (0, 1, 2):
+            tight.fetch(label)
+
+    assert fetched == [0, 1, 2, 0, 1, 2, 0, 1, 2]

@@ -1,5 +1,6 @@
 """Takes a call to the operation that answers it, on the workbench of the call's model."""
 
+import gc
 import json
 import os
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from workers.engine.shelf import Shelf
 from workers.engine.workbench import Workbench
 from workers.numerics.datasets.base import DatasetSource
 from workers.numerics.datasets.registry import open_source
+from workers.numerics.precision import Precision
 from workers.preparation.recipe import TrainingRecipe
 from workers.settings import WorkerSettings
 from workers.unlearning import registry
@@ -52,7 +54,7 @@ class Operations:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._store = FilesystemStore(settings.store_dir)
-        self._shelf = Shelf(settings.cache_bytes)
+        self._shelf = Shelf(_shelf_bytes(settings))
         self._sources: dict[str, DatasetSource] = {}
         self._device = torch.device(settings.device)
         self._allowed = frozenset(filter(None, settings.allowed_factories.split(",")))
@@ -94,6 +96,13 @@ class Operations:
             return study(bench, call, self._methods, at)
         return unlearn(bench, call, self._methods, at)
 
+    def make_room(self) -> None:
+        """Let go of what is kept ready: memory ran out."""
+        self._shelf.clear()
+        gc.collect()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
     def _bench(self, spec: ModelSpec) -> Workbench:
         key = json.dumps(spec.dataset, sort_keys=True)
         if key not in self._sources:
@@ -112,5 +121,11 @@ class Operations:
             slices_dir=self._settings.slices_dir,
             records_dir=self._settings.records_dir,
             fisher_bytes=self._settings.fisher_bytes,
+            precision=Precision(self._settings.precision),
             noise_key=b"" if recipe.head is None else load_or_create_noise_key(noise_key_path),
         )
+
+
+def _shelf_bytes(settings: WorkerSettings) -> int:
+    """Return what may lie on the shelf: at most half of the engine's memory, if that is bounded."""
+    return min(settings.cache_bytes, settings.memory_bytes // 2 or settings.cache_bytes)

@@ -66,6 +66,7 @@ def take(
         tally,
         keep=None if only_sum or is_large else keep,
         after_class=note,
+        precision=bench.precision,
         progress=progress,
     )
     files = fisher_files.keep_sum(bench, family, weights_sha256, tally.counts, tally.whole)

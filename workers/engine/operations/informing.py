@@ -75,12 +75,24 @@ class Informant:
 
     def _own(self, samples: SampleSet, label: int) -> Params:
         members = samples.take(np.flatnonzero(samples.labels.numpy() == label))
-        return fisher.diagonal_fisher(self.bench.build(), self.params, members.batches(fishers.BATCH_SIZE))
+        return fisher.diagonal_fisher(
+            self.bench.build(),
+            self.params,
+            members.batches(fishers.BATCH_SIZE),
+            precision=self.bench.precision,
+        )
 
     def _whole(self, samples: SampleSet, classes: tuple[int, ...]) -> Params:
         tally = Tally()
         fishers.take(
-            self.bench.build(), self.params, samples, classes, tally, keep=None, progress=self.progress
+            self.bench.build(),
+            self.params,
+            samples,
+            classes,
+            tally,
+            keep=None,
+            precision=self.bench.precision,
+            progress=self.progress,
         )
         return tally.whole
 

@@ -33,7 +33,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from workers.numerics import calling, output_layer
+from workers.numerics import calling, memory, output_layer
 from workers.numerics.params import Params
 from workers.unlearning.amplitude import Amplitude, amplitudes_of, fetching_once, others_of
 from workers.unlearning.base import ForgetProblem, Guarantee, Json, Kind, Need, UnlearnResult
@@ -187,7 +187,7 @@ class OneShot:
         if not bool(torch.isfinite(problem.codes).all()):
             raise MissingNeedError("expected finite codes, got NaN or infinity: train with codes again")
         setting = Setting.of(problem, problem.codes.to(calling.device_of(problem.params)), parameters)
-        information = fetching_once(problem.code_information)
+        information = fetching_once(problem.code_information, memory.free_bytes(torch.device(problem.device)))
         others = others_of(information, problem.classes)
         classes = sorted(problem.classes)
 
