@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, LargeBinary, Uuid, bindparam, func, select, update
+from sqlalchemy import ARRAY, BigInteger, LargeBinary, Uuid, bindparam, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -100,9 +100,18 @@ def sequence(session: Session, signer: Signer) -> int:
     if not waiting:
         return 0
     old_size = size(session)
+    # One statement for all: a statement an entry costs a hundred times as much.
+    ids, indices = [row.id for row in waiting], [*range(old_size, old_size + len(waiting))]
+    places = (
+        func.unnest(cast(ids, ARRAY(BigInteger)), cast(indices, ARRAY(BigInteger)))
+        .table_valued("id", "leaf_index")
+        .render_derived()
+    )
     session.execute(
-        update(LedgerEntry),
-        [{"id": row.id, "leaf_index": old_size + offset} for offset, row in enumerate(waiting)],
+        update(LedgerEntry)
+        .where(LedgerEntry.id == places.c.id)
+        .values(leaf_index=places.c.leaf_index)
+        .execution_options(synchronize_session=False)
     )
     _grow(session, 0, old_size, [merkle.leaf_hash(row.entry) for row in waiting])
     new_size = old_size + len(waiting)
