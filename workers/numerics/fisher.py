@@ -197,6 +197,7 @@ def each_class(
         WeightsError: `params` is no state of `model`.
     """
     squares = SquaredGradients(model, params, loss, precision)
+    del model  # which was copied; the caller may hold it no longer
     members = {label: (samples.labels == label).nonzero()[:, 0].numpy() for label in classes}
     num_samples = sum(len(rows) for rows in members.values())
     done = 0

@@ -76,15 +76,18 @@ def take(
         DatasetRowError: a row cannot be read.
     """
     left = [label for label in classes if label not in tally.counts]
-    for found in fisher.each_class(
+    of_each = fisher.each_class(
         model, params, samples, left, batch_size=BATCH_SIZE, precision=precision, progress=progress
-    ):
+    )
+    del model  # a large one is in memory once less, where nobody else holds it
+    for found in of_each:
         mean = found.mean
         if keep is not None:
             mean = compact(mean)
             keep(found.label, mean)
         tally.add(found.label, found.count, mean)
         tally.loose = found.loose
+        del found, mean  # not held while the next class's is summed
         after_class()
 
 

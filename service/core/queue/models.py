@@ -60,6 +60,7 @@ class Job(Base):
         ),
         Index("ix_jobs_open", "state", "lease_until", postgresql_where=text("state IN ('ready', 'running')")),
         Index("ix_jobs_parked", "model_id", postgresql_where=text("state = 'parked'")),
+        Index("ix_jobs_done", "finished_at", postgresql_where=text("state = 'done'")),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)

@@ -83,7 +83,7 @@ class Run(Base):
     """One attempt to serve every request that waited for a model."""
 
     __tablename__ = "runs"
-    __table_args__ = (Index("ix_runs_model", "model_id"),)
+    __table_args__ = (Index("ix_runs_model", "model_id"), Index("ix_runs_job_id", "job_id"))
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
     model_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("models.id"))
@@ -122,6 +122,7 @@ class IdempotencyKey(Base):
     """A caller's key and what it stood for the first time."""
 
     __tablename__ = "idempotency_keys"
+    __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)
 
     principal: Mapped[str] = mapped_column(String(60), primary_key=True)
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
