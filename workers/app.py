@@ -55,7 +55,9 @@ def create_app(settings: WorkerSettings) -> Celery:
 
 def open_context(settings: WorkerSettings) -> Context:
     """Open what a worker process works with, and publish the methods its engine found."""
-    sessions = open_sessions(open_engine(settings.database_url, pool_size=3))
+    sessions = open_sessions(
+        open_engine(settings.database_url, pool_size=3, silence_seconds=settings.lease_seconds)
+    )
     engine = Engine(settings.deadline_seconds)
     found = catalogue(engine)
     with transaction(sessions) as session:

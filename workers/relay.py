@@ -25,7 +25,7 @@ from service.core.ledger import repository as ledger
 from service.core.ledger.signing import Signer
 from service.core.queue import doorbell
 from service.core.queue import repository as queue
-from service.core.requests import broken, lifecycle
+from service.core.requests import broken, lifecycle, retention
 from workers.app import Bell, create_app, open_signer
 from workers.jobs.context import worker_name
 from workers.settings import WorkerSettings
@@ -33,6 +33,7 @@ from workers.settings import WorkerSettings
 SWEEP_SECONDS = 1.0
 RING_AGAIN_SECONDS = 5.0
 RECONNECT_SECONDS = 0.5
+PRUNE_SECONDS = 600.0
 log = logging.get(__name__)
 
 
@@ -54,6 +55,7 @@ class Relay:
         self._stopped = threading.Event()
         self._began = time.monotonic()
         self._told_at = float("-inf")
+        self._next_pruning = 0.0
         self._sweep_seconds = min(SWEEP_SECONDS, settings.lease_seconds / 4)
 
     def stop(self) -> None:
@@ -89,6 +91,10 @@ class Relay:
                 break
         while self._sequence():
             pass
+        if time.monotonic() >= self._next_pruning:
+            with transaction(self._sessions) as session:
+                num_pruned = retention.prune(session)
+            self._next_pruning = time.monotonic() + (0.0 if num_pruned else PRUNE_SECONDS)
 
     def _listen(self, line: psycopg.Connection[tuple[object, ...]]) -> None:
         next_sweep = 0.0
@@ -136,7 +142,8 @@ def main() -> None:
     """Relay until told to stop."""
     settings = WorkerSettings()
     logging.configure(settings.log_level, settings.log_format)
-    sessions = open_sessions(open_engine(settings.database_url, pool_size=2))
+    engine = open_engine(settings.database_url, pool_size=2, silence_seconds=settings.lease_seconds)
+    sessions = open_sessions(engine)
     relay = Relay(settings, sessions, Bell(create_app(settings)), open_signer(settings))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: relay.stop())
