@@ -1,0 +1,320 @@
+"""A Lethe over three hosts that are network namespaces: a worker's cable is pulled in mid-run, and put back.
+
+    python -m benchmarks.netns [--strict]
+
+The first namespace has PostgreSQL, Valkey, the API and the relay; two others have a worker each; a bridge
+joins them, and files lie in one folder, as on shared storage. Requests for two models are posted; as soon as
+the first worker has claimed a run its link is taken down, for longer than its lease, and put up again. Told
+are who ended the run, what the checker of the fault campaign finds, and how long the job took to leave the
+worker that nobody could hear.
+
+It needs Linux, root and `ip` (apt-get install --no-install-recommends iproute2); where namespaces are refused
+it says so and ends with 0. It takes about a minute and removes what it made.
+"""
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from subprocess import Popen
+
+import httpx
+from sqlalchemy import Engine, create_engine, text
+
+from benchmarks.chaos import checker
+from benchmarks.chaos.campaign import NOT_AT_REST
+from benchmarks.chaos.traffic import ARGUMENTS, FACTORY, POLICY, sample_ids
+from benchmarks.scale.calls import migrate
+from lethe.client import LetheClient
+from lethe.client.records import samples_target
+from lethe.embedded.postgres import EmbeddedPostgres
+from lethe.embedded.process import Program, launch, stop, wait_ready
+from lethe.embedded.valkey import EmbeddedValkey
+from workers.numerics import architectures
+from workers.numerics.datasets.registry import open_source
+from workers.numerics.params import write_file
+from workers.preparation.recipe import TrainingRecipe
+from workers.preparation.training import train
+
+BRIDGE, NET, PREFIX = "lethe-br", "10.213.77", "lethe-ns-"
+HOSTS = ("front", "worker-0", "worker-1")
+LEASE_SECONDS, CUT_LEASES = 3.0, 6.0
+ADMIN_KEY = "an-admin-key-between-hosts"
+POSTGRES_PORT, VALKEY_PORT, API_PORT = 55432, 56379, 58080
+PATIENCE_SECONDS = 180.0
+SLOW_RECIPE = TrainingRecipe(steps=600, batch_size=32, learning_rate=0.1)
+"""Long enough for a cable to be pulled in the middle."""
+
+
+class Refused(Exception):
+    """Network namespaces cannot be made here."""
+
+
+@dataclass
+class Hosts:
+    """The namespaces and what runs in them.
+
+    Attributes:
+        folder: The shared storage.
+        running: Programs by name.
+    """
+
+    folder: Path
+    running: dict[str, tuple[Program, Popen[bytes]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Say what every process is told, but for the addresses of the servers."""
+        self.variables = {
+            "LETHE_DATA_DIR": str(self.folder),
+            "LETHE_ADMIN_KEY": ADMIN_KEY,
+            "LETHE_LEASE_SECONDS": str(LEASE_SECONDS),
+            "LETHE_LOG_FORMAT": "text",
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.environ.get("PYTHONPATH") or str(Path.cwd()),
+        }
+
+    def start(self, host: str, name: str, command: Sequence[str]) -> None:
+        """Start a program on a host."""
+        self._launch(
+            Program(
+                name=name,
+                command=("ip", "netns", "exec", PREFIX + host, *command),
+                log=self.folder / f"{name}.log",
+                environment={**self.variables},
+            )
+        )
+
+    def start_server(self, program: Program, *more: str) -> None:
+        """Start one of the servers on the first host, with further arguments."""
+        command = ("ip", "netns", "exec", PREFIX + HOSTS[0], *program.command, *more)
+        self._launch(replace(program, command=command))
+
+    def pid(self, name: str) -> int:
+        """Return the process of a program: `ip` becomes it."""
+        return self.running[name][1].pid
+
+    def close(self) -> None:
+        """Stop everything, last started first."""
+        for name in reversed([*self.running]):
+            stop(*self.running.pop(name))
+
+    def _launch(self, program: Program) -> None:
+        self.running[program.name] = (program, launch(program))
+        wait_ready(*self.running[program.name])
+
+
+def main() -> None:
+    """Run, and print what was seen."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--small", action="store_true", help="changes nothing: it is small")
+    parser.add_argument("--strict", action="store_true", help="exit 1 if anything was lost or doubled")
+    asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was made is removed all the same
+    try:
+        with namespaces(), tempfile.TemporaryDirectory() as folder:
+            found = pull(Path(folder))
+    except Refused as refused:
+        print(f"netns: nothing was run: {refused}")
+        return
+    if asked.strict and found:
+        sys.exit(1)
+
+
+@contextlib.contextmanager
+def namespaces() -> Iterator[None]:
+    """Make three namespaces joined by a bridge, for the length of a `with` block.
+
+    Raises:
+        Refused: They cannot be made here.
+    """
+    with contextlib.ExitStack() as undone:
+        try:
+            for number, host in enumerate(HOSTS):
+                name, cable = PREFIX + host, f"lethe-v{number}"
+                _ip("netns", "add", name)
+                undone.callback(_ip, "netns", "del", name, is_checked=False)
+                _ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", name)
+                undone.callback(_ip, "link", "del", cable, is_checked=False)
+                _ip("-n", name, "addr", "add", f"{NET}.{number + 1}/24", "dev", "eth0")
+                _ip("-n", name, "link", "set", "eth0", "up")
+                _ip("-n", name, "link", "set", "lo", "up")
+            _ip("link", "add", BRIDGE, "type", "bridge")
+            undone.callback(_ip, "link", "del", BRIDGE, is_checked=False)
+            for number in range(len(HOSTS)):
+                _ip("link", "set", f"lethe-v{number}", "master", BRIDGE, "up")
+            _ip("addr", "add", f"{NET}.254/24", "dev", BRIDGE)
+            _ip("link", "set", BRIDGE, "up")
+        except (OSError, subprocess.CalledProcessError) as error:
+            told = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else error
+            raise Refused(f"network namespaces are refused or `ip` is not installed ({told})") from error
+        yield
+
+
+def pull(folder: Path) -> list[str]:
+    """Start a Lethe over the hosts, pull a cable, put it back, and return what was broken."""
+    hosts = Hosts(folder)
+    try:
+        engine = _front(hosts)
+        client = LetheClient(f"http://{NET}.1:{API_PORT}", ADMIN_KEY)
+        for worker in HOSTS[1:]:
+            hosts.start(worker, worker, (sys.executable, "-m", "workers"))
+        models = _register(client, folder)
+        _await(lambda: _num_left(engine) == 0, "the models were not prepared")
+        ids, promises = iter(sample_ids()), list[checker.Promise]()
+
+        def post() -> None:
+            for model in models:
+                request = client.forget(model, samples_target([next(ids)]))
+                promises.append(checker.Promise(request.id, model, len(promises)))
+
+        cut = HOSTS[1]
+        owner = f"%:{hosts.pid(cut)}"
+        while not _held(engine, owner):
+            post()
+            _await(lambda: _held(engine, owner) or _num_left(engine) == 0, "nobody took a request")
+        [(job, epoch)] = _held(engine, owner)
+        _ip("link", "set", "lethe-v1", "down")
+        pulled_at = time.monotonic()
+        _await(lambda: (job, epoch) not in _held(engine, owner), "the lease was not taken away")
+        taken_after = time.monotonic() - pulled_at
+        time.sleep(max(0.0, CUT_LEASES * LEASE_SECONDS - taken_after))
+        _ip("link", "set", "lethe-v1", "up")
+        out_for = time.monotonic() - pulled_at
+        post()
+        _await(lambda: _num_left(engine) == 0, "something was left to do")
+        found = checker.findings(engine, folder / "store", promises)
+        _tell(engine, hosts, (job, epoch), taken_after, out_for, len(promises), found)
+        client.close()
+        engine.dispose()
+        return found
+    finally:
+        hosts.close()
+
+
+def _front(hosts: Hosts) -> Engine:
+    """Start everything that is no worker on the first host, and return an engine on its database."""
+    address = f"{NET}.1"
+    postgres = EmbeddedPostgres(hosts.folder / "postgres", hosts.folder / "postgres.log", POSTGRES_PORT)
+    valkey = EmbeddedValkey(hosts.folder / "valkey", hosts.folder / "valkey.log", VALKEY_PORT)
+    server = postgres.program()
+
+    def prepare() -> None:
+        server.prepare()
+        with (postgres.data / "pg_hba.conf").open("a") as file:
+            file.write(f"host all all {NET}.0/24 scram-sha-256\n")
+
+    hosts.start_server(replace(server, prepare=prepare), "-c", f"listen_addresses=127.0.0.1,{address}")
+    postgres.ensure_database("lethe")
+    # Whether it answers cannot be asked from here; who needs it tries again.
+    hosts.start_server(replace(valkey.program(), is_ready=lambda pid: True), "--bind", address, "127.0.0.1")
+    database_url = postgres.url("lethe").replace("127.0.0.1", address)
+    hosts.variables |= {
+        "LETHE_DATABASE_URL": database_url,
+        "LETHE_BROKER_URL": valkey.url().replace("127.0.0.1", address),
+    }
+    migrate(database_url)
+    listen = ("--host", address, "--port", str(API_PORT), "--no-access-log")
+    hosts.start(
+        HOSTS[0], "api", (sys.executable, "-m", "uvicorn", "service.main:application", "--factory", *listen)
+    )
+    hosts.start(HOSTS[0], "relay", (sys.executable, "-m", "workers.relay"))
+    _await(lambda: _answers(f"http://{address}:{API_PORT}/readyz"), "the API did not answer")
+    return create_engine(database_url, pool_pre_ping=True)
+
+
+def _register(client: LetheClient, folder: Path) -> list[str]:
+    """Register one tiny network under two names, with a recipe that takes a while."""
+    source = open_source({"source": "digits"})
+    weights = folder / "weights.safetensors"
+    quick = TrainingRecipe(steps=30, batch_size=32, learning_rate=0.1)
+    write_file(weights, train(lambda: architectures.build(FACTORY, ARGUMENTS), source, quick).params)
+    for name in (names := ["model-0", "model-1"]):
+        client.register_model(
+            {
+                "name": name,
+                "architecture": {"factory": FACTORY, "arguments": ARGUMENTS},
+                "dataset": {"source": "digits"},
+                "training": SLOW_RECIPE.to_json(),
+                "policy": {**POLICY, "study_seconds": 0},
+            }
+        )
+        client.upload_weights(name, weights)
+    return names
+
+
+def _tell(
+    engine: Engine,
+    hosts: Hosts,
+    held: tuple[str, int],
+    taken_after: float,
+    out_for: float,
+    num: int,
+    found: list[str],
+) -> None:
+    job, epoch = held
+    by_pid = {str(hosts.pid(worker)): worker for worker in HOSTS[1:]}
+    with engine.connect() as connection:
+        row = connection.execute(
+            text("SELECT owner, lease_epoch, state FROM jobs WHERE id = CAST(:job AS uuid)"), {"job": job}
+        ).one()
+    ended_by = by_pid.get(row.owner.rpartition(":")[2], row.owner)
+    log = (hosts.folder / f"{HOSTS[1]}.log").read_text()
+    print(f"{num} requests over two models and two workers, lease {LEASE_SECONDS:g} s")
+    print(f"the cable of {HOSTS[1]} was out for {out_for:.1f} s")
+    print(f"its job was taken away after {taken_after:.1f} s")
+    print(
+        f"it held the job at epoch {epoch}; the job is {row.state} at epoch {row.lease_epoch}, by {ended_by}"
+    )
+    print(f"{HOSTS[1]} said that its lease was lost {log.count('job.lease_lost')} times")
+    print("\n".join(["the checker found:", *(found or ["nothing"])]))
+    print()
+    for name, value, unit, goal in (
+        ("findings", len(found), "findings", 0),
+        ("recovery", taken_after / LEASE_SECONDS, "lease", 2),
+    ):
+        shown = f"{value:.2f}"
+        print(f"figure netns_{name} value={shown} low={shown} high={shown} unit={unit} goal=<= {goal}")
+
+
+def _held(engine: Engine, owner: str) -> set[tuple[str, int]]:
+    """Return the unlearn jobs, with their epochs, that a worker runs as the database knows."""
+    query = (
+        "SELECT id, lease_epoch FROM jobs WHERE state = 'running' AND kind = 'unlearn' AND owner LIKE :owner"
+    )
+    with engine.connect() as connection:
+        return {(str(row.id), row.lease_epoch) for row in connection.execute(text(query), {"owner": owner})}
+
+
+def _num_left(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return int(connection.scalar(text(NOT_AT_REST)) or 0)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2.0, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _await(is_so: Callable[[], object], otherwise: str) -> None:
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        if time.monotonic() > give_up_at:
+            raise TimeoutError(f"{otherwise} within {PATIENCE_SECONDS:g} s; look at the logs")
+        time.sleep(0.05)
+
+
+def _ip(*arguments: str, is_checked: bool = True) -> None:
+    subprocess.run(["ip", *arguments], check=is_checked, capture_output=True, text=True)
+
+
+if __name__ == "__main__":
+    main()
