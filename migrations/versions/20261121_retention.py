@@ -1,14 +1,14 @@
 """Indexes by which old idempotency keys and ended jobs are found, and the run that a job left.
 
-Revision: scale
-Follows: 0003_under_load
+Revision: 0006_retention
+Follows: 0005_fleet
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "scale"
-down_revision = "0003_under_load"
+revision = "0006_retention"
+down_revision = "0005_fleet"
 branch_labels = None
 depends_on = None
 
