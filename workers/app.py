@@ -102,3 +102,11 @@ class Bell:
             log.warning("bell.broker_out")
             return False
         return True
+
+    def num_unheard(self) -> int:
+        """Return how many bells no worker has heard yet; 0 when the broker is out, as ringing will tell."""
+        try:
+            with self.app.connection_for_read() as connection:
+                return int(connection.default_channel.client.llen(doorbell.QUEUE_NAME))
+        except OperationalError:
+            return 0

@@ -34,6 +34,8 @@ SWEEP_SECONDS = 1.0
 RING_AGAIN_SECONDS = 5.0
 RECONNECT_SECONDS = 0.5
 PRUNE_SECONDS = 600.0
+ENOUGH_BELLS = 256
+"""So many unheard bells wake every worker there is; more would only fill the broker while all are busy."""
 log = logging.get(__name__)
 
 
@@ -84,8 +86,17 @@ class Relay:
             log.warning("relay.reaped", job=str(lease.job_id), epoch=lease.epoch, state=state)
         with transaction(self._sessions) as session:
             lifecycle.release_held(session)
+        self._ring_again()
+        while self._sequence():
+            pass
+
+    def _ring_again(self) -> None:
+        """Ring while jobs are ready: whoever wakes claims what is most urgent, whichever bell it was."""
+        room = ENOUGH_BELLS - self._bell.num_unheard()
+        if room <= 0:
+            return
         with transaction(self._sessions) as session:
-            waiting = queue.to_ring(session, RING_AGAIN_SECONDS)
+            waiting = queue.to_ring(session, RING_AGAIN_SECONDS, limit=room)
         for job_id in waiting:
             if not self._bell.ring(str(job_id)):
                 break

@@ -29,6 +29,11 @@ class WorkerSettings(CoreSettings):
     drain_seconds: float = Field(
         default=20.0, ge=0, description="How long a job may go on once its worker was told to stop."
     )
+    affinity_seconds: float = Field(
+        default=10.0,
+        ge=0,
+        description="How long a more urgent job may be passed over for one whose model is in memory.",
+    )
     cache_bytes: int = Field(default=8 << 30, ge=0, description="Memory for models kept ready in the engine.")
     memory_bytes: int = Field(
         default=0,

@@ -16,6 +16,7 @@ from service.core.requests.certificates import Signatory
 from service.core.storage.filesystem import FilesystemStore
 from workers.engine.client import Engine
 from workers.engine.messages import ModelSpec, StoredFile
+from workers.jobs.at_hand import AtHand
 from workers.jobs.drain import Drain
 from workers.settings import WorkerSettings
 
@@ -37,6 +38,7 @@ class Context:
         owner: This worker's name in the jobs it claims.
         drain: What it has at hand, and whether it leaves.
         methods: Versions of the unlearning methods its engine found, by name.
+        at_hand: Which models the engine has in memory.
     """
 
     settings: WorkerSettings
@@ -47,6 +49,7 @@ class Context:
     owner: str
     drain: Drain = field(default_factory=Drain)
     methods: Mapping[str, str] = field(default_factory=dict)
+    at_hand: AtHand = field(default_factory=AtHand)
 
     @property
     def scratch(self) -> Path:

@@ -48,17 +48,23 @@ log = logging.get(__name__)
 
 
 def run_job(context: Context, job_id: uuid.UUID) -> bool:
-    """Claim the job whose bell rang, or the one of its model whose turn it is, and run it.
+    """Claim the job that should go next, whichever's bell rang, and run it.
 
     Returns:
         Whether there was something to do.
     """
     with transaction(context.sessions) as session:
-        lease = queue.claim(session, job_id, context.owner, context.settings.lease_seconds)
+        lease = queue.claim_next(
+            session,
+            context.owner,
+            context.settings.lease_seconds,
+            at_hand=context.at_hand.models(context.engine.pid),
+            affinity_seconds=context.settings.affinity_seconds,
+        )
     if lease is None:
         return False
     logging.bind(job=str(lease.job_id), kind=lease.kind, epoch=lease.epoch)
-    log.info("job.claimed", attempts=lease.attempts)
+    log.info("job.claimed", attempts=lease.attempts, bell=str(job_id))
     settings = context.settings
     heartbeat = Heartbeat(
         context.sessions,
@@ -78,6 +84,8 @@ def run_job(context: Context, job_id: uuid.UUID) -> bool:
             _settle(context, lease, error)
         else:
             log.info("job.done")
+    if lease.kind != JobKind.PURGE:
+        context.at_hand.note(lease.model_id, context.engine.pid)
     return True
 
 

@@ -1,4 +1,9 @@
-"""The one task: a bell rang for a job."""
+"""The one task: a bell rang, so jobs are run until none is left that may be run now.
+
+The bell wakes, the worker chooses: the message names the job that became ready, and the worker claims the one
+that should go next. It goes on until there is nothing to claim, so a bell that is lost while it works costs
+nothing, and one that comes too late finds nothing. A worker that leaves rings again, for the others.
+"""
 
 import uuid
 
@@ -14,10 +19,13 @@ from workers.jobs.runner import run_job
 log = logging.get(__name__)
 
 
-def pass_on(context: Context, job_id: uuid.UUID) -> None:
-    """Have the bell rung again, for another worker: this one leaves."""
+def answer(context: Context, bell: uuid.UUID) -> None:
+    """Run jobs until nothing can be claimed, or this worker is told to stop."""
+    while not context.drain.is_asked:
+        if not run_job(context, bell):
+            return
     with transaction(context.sessions) as session:
-        queue.ring(session, job_id)
+        queue.ring(session, bell)
 
 
 def register(app: Celery, context: Context) -> None:
@@ -26,10 +34,7 @@ def register(app: Celery, context: Context) -> None:
     @app.task(name=doorbell.TASK_NAME)  # type: ignore[untyped-decorator]
     def run(job_id: str) -> None:
         try:
-            if context.drain.is_asked:
-                pass_on(context, uuid.UUID(job_id))
-            else:
-                run_job(context, uuid.UUID(job_id))
+            answer(context, uuid.UUID(job_id))
         except errors.Unavailable as error:
             log.warning("bell.unanswered", code=error.code)
         finally:

@@ -71,7 +71,7 @@ def append_all(session: Session, facts: Sequence[Fact]) -> list[int]:
     ).table_valued("entry", "request_id", with_ordinality="place")
     rows = rows.render_derived()
     chosen = select(rows.c.entry, rows.c.request_id).order_by(rows.c.place)
-    return list(
+    return sorted(  # ids are given in the order of the rows, and may be told in another
         session.scalars(
             insert(LedgerEntry).from_select(["entry", "request_id"], chosen).returning(LedgerEntry.id)
         )

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, String, text
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, SmallInteger, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.core import clock
@@ -58,6 +58,10 @@ class Job(Base):
             unique=True,
             postgresql_where=text("state = 'ready' AND attempts = 0"),
         ),
+        Index("ix_jobs_turn", "rank", "turn_at", "position", postgresql_where=text("state = 'ready'")),
+        Index(
+            "ix_jobs_ready_model", "model_id", "rank", "position", postgresql_where=text("state = 'ready'")
+        ),
         Index("ix_jobs_open", "state", "lease_until", postgresql_where=text("state IN ('ready', 'running')")),
         Index("ix_jobs_parked", "model_id", postgresql_where=text("state = 'parked'")),
         Index("ix_jobs_done", "finished_at", postgresql_where=text("state = 'done'")),
@@ -69,6 +73,10 @@ class Job(Base):
     model_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"))
     kind: Mapped[JobKind] = mapped_column(String(20))
     state: Mapped[JobState] = mapped_column(String(20), default=JobState.READY)
+    rank: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
+    """How far its kind stands behind what people wait for."""
+    turn_at: Mapped[datetime] = mapped_column(server_default=text("now() + '1 mon'::interval"))
+    """The moment by which it takes its turn among all models: when it is due, if a request dates it."""
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     lease_epoch: Mapped[int] = mapped_column(default=0, server_default="0")
     """Grows with each claim; every write of an attempt carries it."""
@@ -77,7 +85,7 @@ class Job(Base):
     due_at: Mapped[datetime | None]
     """The earliest date by which a request that it serves must be answered; None where nobody waits."""
     not_before: Mapped[datetime | None]
-    """A retry, or an exact retraining that is put off, waits until then."""
+    """A retry, a run that others may join, or an exact retraining that is put off waits until then."""
     reason: Mapped[str | None] = mapped_column(String(500))
     """Why the last attempt failed."""
     evidence: Mapped[list[dict[str, Any]]] = mapped_column(default=list, server_default="[]")

@@ -6,29 +6,24 @@ worker whose lease went to another can waste its time, but can change nothing.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, DateTime, case, delete, false, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from service.core import clock, errors
 from service.core.db.base import new_id
-from service.core.queue import doorbell
+from service.core.queue import doorbell, turns
 from service.core.queue.models import Job, JobKind, JobState
 
 RETRY_SECONDS = 1.0
-TURN = (
-    Job.kind == JobKind.STUDY,
-    Job.kind == JobKind.REFRESH,
-    Job.kind != JobKind.ACCEPT,
-    Job.position,
-)
-"""Whose turn it is among a model's jobs: as they came, but nobody waits for a refresh, or for a study, and
-what a person accepted is published before a run moves the version that it is to follow."""
+AFFINITY_SECONDS = 10.0
+CLAIMS_TRIED = 8
+"""A claim that another worker's crossed looks again, with fresh eyes; so often at the most."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,8 @@ def enqueue(
         model_id: The model.
         kind: What is to be done.
         due_at: When somebody has a right to it; None for nobody.
-        not_before: When it may begin; None for at once.
+        not_before: When it may begin, if somebody touches it before then; None for at once. The relay's
+            sweep rings for it at that time.
 
     Returns:
         The job that will do the work.
@@ -83,7 +79,8 @@ def enqueue(
             or session.scalar(select(Job.id).where(*untouched).with_for_update(read=True))
         )
         if job_id is not None:
-            ring(session, job_id)
+            if not_before is None:
+                ring(session, job_id)
             return job_id
 
 
@@ -98,13 +95,11 @@ def is_held_up(session: Session, lease: Lease) -> bool:
 
     Studies do not count: they hold each other up in turns.
     """
-    running = aliased(Job)
-    busy = select(running.id).where(running.model_id == Job.model_id, running.state == JobState.RUNNING)
     waiting = select(Job.id).where(
-        Job.state == JobState.READY,
+        turns.IS_READY,
         Job.kind != JobKind.STUDY,
-        or_(Job.not_before.is_(None), Job.not_before <= _moment()),
-        or_(Job.model_id == lease.model_id, ~busy.exists()),
+        turns.is_due(_moment()),
+        or_(Job.model_id == lease.model_id, turns.is_idle()),
     )
     return session.scalar(select(waiting.exists())) is True
 
@@ -114,29 +109,65 @@ def ring(session: Session, job_id: uuid.UUID) -> None:
     session.execute(select(func.pg_notify(doorbell.JOBS_CHANNEL, str(job_id))))
 
 
-def claim(session: Session, job_id: uuid.UUID, owner: str, lease_seconds: float) -> Lease | None:
-    """Claim the first ready job of a model, in the order they came, a refresh and then a study last.
-
-    A retry that is not due yet holds its place: later jobs of the model wait behind it, so that order is kept
-    and attempts are counted where they belong. An exact retraining that is put off for days holds none.
+def claim_next(
+    session: Session,
+    owner: str,
+    lease_seconds: float,
+    *,
+    at_hand: Collection[uuid.UUID] = (),
+    affinity_seconds: float = AFFINITY_SECONDS,
+) -> Lease | None:
+    """Claim the job that should go next, over all models that nobody works on (`turns`).
 
     Args:
         session: A transaction of its own, committed by the caller at once.
-        job_id: The job whose bell rang; the model's first waiting job is claimed, which may be another.
+        owner: Who claims, for people to read.
+        lease_seconds: How long the claim lasts without a heartbeat.
+        at_hand: Models that the worker's engine has in memory: their jobs go first.
+        affinity_seconds: A more urgent job that has waited so long is not passed over for them.
+
+    Returns:
+        The lease, or None: there is nothing to do, or others are about to do it.
+    """
+    for _ in range(CLAIMS_TRIED):
+        now, patient_until = _moment(), _moment(-affinity_seconds)
+        chosen = turns.most_urgent(session, now, patient_until)
+        if chosen is None:
+            return None
+        if at_hand and chosen.model_id not in at_hand and not chosen.is_pressing:
+            ours = turns.most_urgent_at_hand(session, now, patient_until, at_hand, chosen.rank)
+            if ours is not None:
+                ring(session, chosen.job_id)  # whoever looked meanwhile found its model locked
+                chosen = ours
+        lease = claim(session, chosen.job_id, owner, lease_seconds)
+        if lease is not None:
+            return lease
+    return None
+
+
+def claim(session: Session, job_id: uuid.UUID, owner: str, lease_seconds: float) -> Lease | None:
+    """Claim the job whose turn it is among those of a job's model.
+
+    A retry that is not due yet holds its place: later jobs of the model wait behind it, so that order is kept
+    and attempts are counted where they belong.
+
+    Args:
+        session: A transaction of its own, committed by the caller at once.
+        job_id: Any job of the model.
         owner: Who claims, for people to read.
         lease_seconds: How long the claim lasts without a heartbeat.
 
     Returns:
-        The lease, or None: the bell was doubled or late, the model is busy, or a retry is not due yet.
+        The lease, or None: the model is busy, has no job, or a retry is not due yet.
     """
     model_id = session.scalar(select(Job.model_id).where(Job.id == job_id))
     if model_id is None:
         return None
-    is_due = or_(Job.not_before.is_(None), Job.not_before <= _moment())
+    now = _moment()
     first = (
         select(Job.id)
-        .where(Job.model_id == model_id, Job.state == JobState.READY, or_(Job.kind != JobKind.EXACT, is_due))
-        .order_by(*TURN)
+        .where(Job.model_id == model_id, turns.IS_READY, turns.holds_place(now))
+        .order_by(*turns.IN_MODEL)
         .limit(1)
         .with_for_update()
         .scalar_subquery()
@@ -145,7 +176,7 @@ def claim(session: Session, job_id: uuid.UUID, owner: str, lease_seconds: float)
         with session.begin_nested():
             row = session.execute(
                 update(Job)
-                .where(Job.id == first, Job.state == JobState.READY, is_due)
+                .where(Job.id == first, Job.state == JobState.READY, turns.is_due(now), turns.is_idle())
                 .values(
                     state=JobState.RUNNING,
                     owner=owner,
@@ -239,11 +270,13 @@ def hand_over(session: Session, lease: Lease, reason: str) -> None:
     while True:
         try:
             with session.begin_nested():
+                # Before the fence: whoever claims the twin holds it while looking at this lease.
+                due_at = _unite(session, lease) if lease.attempts == 1 else None
                 _end(
                     session,
                     lease,
-                    # Before the fence: whoever claims the twin holds it while looking at this lease.
-                    due_at=_unite(session, lease) if lease.attempts == 1 else Job.due_at,
+                    due_at=func.least(Job.due_at, due_at),
+                    turn_at=func.least(Job.turn_at, due_at),
                     state=JobState.READY,
                     attempts=Job.attempts - 1,
                     lease_until=None,
@@ -274,25 +307,28 @@ def take_away(session: Session, lease: Lease, reason: str) -> None:
 
 
 def to_ring(session: Session, quiet_seconds: float, limit: int = 200) -> Sequence[uuid.UUID]:
-    """Mark and return ready jobs of idle models that nobody has rung for in the last seconds."""
+    """Mark and return ready jobs of idle models that nobody has rung for in the last seconds.
+
+    A bell wakes a worker, which claims what is most urgent and goes on until nothing is left, so it does not
+    matter which jobs are rung for, as long as it is done while any is ready.
+    """
     now = _moment()
-    running = aliased(Job)
-    busy = select(running.id).where(running.model_id == Job.model_id, running.state == JobState.RUNNING)
     chosen = (
         select(Job.id)
         .where(
-            Job.state == JobState.READY,
+            turns.IS_READY,
             or_(Job.rung_at.is_(None), Job.rung_at < _moment(-quiet_seconds)),
-            or_(Job.not_before.is_(None), Job.not_before <= now),
-            ~busy.exists(),
+            turns.is_due(now),
+            turns.is_idle(),
         )
-        .order_by(Job.position)
+        .order_by(*turns.BETWEEN_MODELS)
         .limit(limit)
         .with_for_update(skip_locked=True)
+        .cte()  # evaluated once; a subquery in its place may be run for each row, and would lock more
     )
     return list(
         session.scalars(
-            update(Job).where(Job.id.in_(chosen.scalar_subquery())).values(rung_at=now).returning(Job.id)
+            update(Job).where(Job.id.in_(select(chosen.c.id))).values(rung_at=now).returning(Job.id)
         )
     )
 
@@ -318,6 +354,8 @@ def _insert(
             model_id=model_id,
             kind=kind,
             state=JobState.READY,
+            rank=turns.RANK.get(kind, 0),
+            turn_at=turns.turn_at(due_at),
             due_at=due_at,
             not_before=not_before,
             created_at=clock.now(),
@@ -345,20 +383,20 @@ def _bring_forward(
         .values(
             not_before=case((begins_later, not_before), else_=Job.not_before),
             due_at=func.least(Job.due_at, due_at),  # which passes over NULL
+            turn_at=func.least(Job.turn_at, due_at),
         )
         .returning(Job.id)
     )
 
 
-def _unite(session: Session, lease: Lease) -> ColumnElement[datetime | None]:
-    """Delete the untouched job of the same model and kind, if there is one; return when both are due."""
-    twin = session.execute(
+def _unite(session: Session, lease: Lease) -> datetime | None:
+    """Delete the untouched job of the same model and kind, if there is one, and return when it was due."""
+    return session.scalar(
         delete(Job)
         .where(Job.model_id == lease.model_id, Job.kind == lease.kind)
         .where(Job.state == JobState.READY, Job.attempts == 0)
         .returning(Job.due_at)
-    ).one_or_none()
-    return func.least(Job.due_at, twin.due_at if twin is not None else None)
+    )
 
 
 def _ours(lease: Lease) -> tuple[ColumnElement[bool], ...]:
@@ -371,7 +409,7 @@ def _end(session: Session, lease: Lease, **values: object) -> None:
     following = session.scalar(
         select(Job.id)
         .where(Job.model_id == lease.model_id, Job.state == JobState.READY)
-        .order_by(*TURN)
+        .order_by(*turns.IN_MODEL)
         .limit(1)
     )
     if following is not None:

@@ -8,6 +8,8 @@ MAX_CANCEL_WINDOW_SECONDS = 14 * 86_400.0
 """A request held longer could not be served within its month."""
 MAX_EXACT_WINDOW_SECONDS = 28 * 86_400.0
 """A window longer than the month that the law gives would promise what no run could keep."""
+MAX_BATCH_WINDOW_SECONDS = 7 * 86_400.0
+"""Whoever waits longer for company should ask for fewer runs, not for later ones."""
 
 
 class Policy(BaseModel):
@@ -62,6 +64,13 @@ class Policy(BaseModel):
     suppress_first: bool = Field(
         default=False,
         description="Answer a class request within seconds by an interim version whose output is masked.",
+    )
+    batch_window_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        le=MAX_BATCH_WINDOW_SECONDS,
+        description="Let the first request wait this long for others to share its run; less where a due date "
+        "is near. 0: at once, together with whatever waits by then.",
     )
     reference_models: int = Field(
         default=16,

@@ -52,7 +52,8 @@ def accept(session: Session, request_id: uuid.UUID, principal: str, reason: str)
     model = session.get_one(Model, request.model_id)
     run, _ = require_acceptable(session, model, run)
     run.acceptance = {"by": principal, "reason": reason, "at": clock.rfc3339(clock.now())}
-    for one in repository.of_run(session, run.id):
+    its_requests = repository.of_run(session, run.id)
+    for one in its_requests:
         lifecycle.move(
             session,
             one,
@@ -64,7 +65,7 @@ def accept(session: Session, request_id: uuid.UUID, principal: str, reason: str)
             run=str(run.id),
         )
     session.flush()
-    queue.enqueue(session, model.id, JobKind.ACCEPT)
+    queue.enqueue(session, model.id, JobKind.ACCEPT, due_at=min(one.due_at for one in its_requests))
     return request
 
 

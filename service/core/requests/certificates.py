@@ -34,46 +34,65 @@ class Signatory:
 
 def certify(
     session: Session,
-    request: ForgetRequest,
+    requests: Sequence[ForgetRequest],
     run: Run,
     model: Model,
     files: Sequence[NamedFile],
     guarantee: str,
     signatory: Signatory,
 ) -> None:
-    """Complete a request that a published run served, and keep its signed certificate.
+    """Complete the requests that a published run served, and keep a signed certificate of each.
+
+    What they have in common is put into words once, and all rows of a kind go in one statement: a run may
+    serve thousands.
 
     Raises:
-        errors.Conflict: The request's state cannot become completed.
+        errors.Conflict: A request's state cannot become completed.
     """
     assert run.version is not None
     completed_at = clock.now()
-    claim = claims.Claim(
-        request=signatory.pseudonymiser.request(str(request.id)),
-        model=model.name,
-        base_version=run.base_version,
-        version=run.version,
-        target=claims.Target(request.kind, request.num_samples),
-        method=_method(run, step_for(run.deciding_rung, request.kind), guarantee),
-        audit=_audit(run.deciding_rung["audit"]),
-        received_at=request.received_at,
-        completed_at=completed_at,
-        files=tuple(claims.File(file.name, file.stored.sha256) for file in files if file.is_public),
-        acceptance=None if run.acceptance is None else claims.Acceptance(**run.acceptance),
-    )
-    envelope = certificate.sign(claim, signatory.signer)
-    sha256 = hashlib.sha256(envelope).hexdigest()
-    entry_id = lifecycle.move(
+    methods = {
+        kind: _method(run, step_for(run.deciding_rung, kind), guarantee)
+        for kind in {request.kind for request in requests}
+    }
+    audit = _audit(run.deciding_rung["audit"])
+    public = tuple(claims.File(file.name, file.stored.sha256) for file in files if file.is_public)
+    acceptance = None if run.acceptance is None else claims.Acceptance(**run.acceptance)
+    envelopes = [
+        certificate.sign(
+            claims.Claim(
+                request=signatory.pseudonymiser.request(str(request.id)),
+                model=model.name,
+                base_version=run.base_version,
+                version=run.version,
+                target=claims.Target(request.kind, request.num_samples),
+                method=methods[request.kind],
+                audit=audit,
+                received_at=request.received_at,
+                completed_at=completed_at,
+                files=public,
+                acceptance=acceptance,
+            ),
+            signatory.signer,
+        )
+        for request in requests
+    ]
+    digests = [hashlib.sha256(envelope).hexdigest() for envelope in envelopes]
+    entry_ids = lifecycle.move_all(
         session,
-        request,
+        requests,
         Status.COMPLETED,
+        own_facts=[{"certificate_sha256": sha256} for sha256 in digests],
         run=str(run.id),
         version=run.version,
         guarantee=guarantee,
-        certificate_sha256=sha256,
     )
-    request.completed_at = completed_at
-    session.add(Certificate(request_id=request.id, entry_id=entry_id, envelope=envelope, sha256=sha256))
+    for request in requests:
+        request.completed_at = completed_at
+    session.add_all(
+        Certificate(request_id=request.id, entry_id=entry_id, envelope=envelope, sha256=sha256)
+        for request, entry_id, envelope, sha256 in zip(requests, entry_ids, envelopes, digests, strict=True)
+    )
     session.flush()
 
 

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from sqlalchemy.orm import Session
 
@@ -25,7 +26,7 @@ from service.core.queue.models import JobKind
 from service.core.registry.models import Model, Version
 from service.core.registry.policy import Policy
 from service.core.requests import repository
-from service.core.requests.models import ForgetRequest, Run
+from service.core.requests.models import AUTO, ForgetRequest, Run, TargetKind
 
 INTERIM_PUBLISHED = "interim_published"
 """Reason of a request that is queued, and served by an interim version."""
@@ -49,11 +50,16 @@ class Forgotten:
     classes: tuple[int, ...]
     positions: tuple[int, ...]
 
+    @cached_property
+    def _sets(self) -> tuple[frozenset[int], frozenset[int]]:
+        return frozenset(self.classes), frozenset(self.positions)
+
     def covers(self, request: ForgetRequest) -> bool:
         """Whether nothing of a request's target is left to forget."""
+        classes, positions = self._sets
         if request.classes:
-            return {*request.classes} <= {*self.classes}
-        return {*(request.positions or ())} <= {*self.positions}
+            return classes.issuperset(request.classes)
+        return positions.issuperset(request.positions or ())
 
 
 def is_settled(request: ForgetRequest) -> bool:
@@ -64,6 +70,13 @@ def is_settled(request: ForgetRequest) -> bool:
 def is_suppressed(request: ForgetRequest) -> bool:
     """Whether all that an interim version did for the request is to mask an output."""
     return request.interim is not None and request.interim["guarantee"] == Guarantee.SUPPRESSED
+
+
+def is_to_mask(request: ForgetRequest, policy: Policy) -> bool:
+    """Whether a request is answered by a masked output first, and was not yet."""
+    if request.kind != TargetKind.CLASS or request.interim is not None:
+        return False
+    return request.method == MASK_METHOD or (request.method == AUTO and policy.suppress_first)
 
 
 def reason_of(request: ForgetRequest) -> str | None:

@@ -1,18 +1,20 @@
 """Rules of a request's life: every change of state is legal, timed, and an entry in the ledger."""
 
 import uuid
-from collections.abc import Sequence
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import flag_modified
 
 from service.core import clock, errors
 from service.core.ledger import repository as ledger
 from service.core.queue import repository as queue
 from service.core.queue.models import JobKind
 from service.core.registry import service as registry
-from service.core.requests import interims, repository
+from service.core.registry.models import Model
+from service.core.requests import batching, interims, repository
 from service.core.requests.models import ForgetRequest
 from service.core.requests.states import CLOSED, DECIDABLE, Status, transition
 
@@ -53,6 +55,39 @@ def step(
     return ledger.Fact(f"request.{following}", body, request.id)
 
 
+def move_all(
+    session: Session,
+    requests: Sequence[ForgetRequest],
+    following: Status,
+    *,
+    reason: str | None = None,
+    own_facts: Sequence[Mapping[str, Any]] | None = None,
+    **facts: Any,
+) -> list[int]:
+    """Change the state of many requests at once; return the ids of their ledger entries, in order.
+
+    Args:
+        session: The transaction.
+        requests: The requests.
+        following: Their next state.
+        reason: Stable code of why.
+        own_facts: What the ledger tells of each alone.
+        **facts: What it tells of all.
+
+    Raises:
+        errors.Conflict: The state may not follow.
+    """
+    told = [
+        step(request, following, reason=reason, **{**facts, **own})
+        for request, own in zip(requests, own_facts or [{}] * len(requests), strict=True)
+    ]
+    if following in CLOSED:
+        for request in requests:  # also where there are none: rows that change alike go in one statement
+            flag_modified(request, "positions")
+    session.flush()
+    return ledger.append_all(session, told)
+
+
 def enqueue(session: Session, request: ForgetRequest, **facts: Any) -> None:
     """Make a request wait for its model's next run: a retraining, if an interim version forgot it already."""
     move(session, request, Status.QUEUED, reason=interims.reason_of(request), **facts)
@@ -64,16 +99,22 @@ def enqueue(session: Session, request: ForgetRequest, **facts: Any) -> None:
 def call_for_runs(session: Session, requests: Sequence[ForgetRequest]) -> None:
     """See that a job waits for each model that these requests wait for, due when the first of them is.
 
-    Jobs are locked in the order of their models, so that two transactions never wait for each other in a
-    circle.
+    The first to wait may wait a while for others to join (`batching`). Jobs are locked in the order of their
+    models, so that two transactions never wait for each other in a circle.
     """
-    due: dict[tuple[uuid.UUID, JobKind], datetime] = {}
+    callers: defaultdict[tuple[uuid.UUID, JobKind], list[ForgetRequest]] = defaultdict(list)
     for request in requests:
         kind = JobKind.EXACT if interims.is_settled(request) else JobKind.UNLEARN
-        place = (request.model_id, kind)
-        due[place] = min(request.due_at, due.get(place, request.due_at))
-    for (model_id, kind), due_at in sorted(due.items()):
-        queue.enqueue(session, model_id, kind, due_at=due_at)
+        callers[request.model_id, kind].append(request)
+    for (model_id, kind), waiting in sorted(callers.items(), key=lambda item: item[0]):
+        model = session.get_one(Model, model_id)
+        queue.enqueue(
+            session,
+            model_id,
+            kind,
+            due_at=min(one.due_at for one in waiting),
+            not_before=batching.closes_at(model, waiting, clock.now()) if kind == JobKind.UNLEARN else None,
+        )
 
 
 def approve(session: Session, request_id: uuid.UUID, principal: str, reason: str) -> ForgetRequest:
@@ -142,3 +183,20 @@ def _awaiting_decision(session: Session, request_id: uuid.UUID) -> ForgetRequest
     if run is not None:
         registry.drop_candidate(session, run.id)
     return request
+
+
+def _moved(
+    request: ForgetRequest, following: Status, reason: str | None, facts: Mapping[str, Any]
+) -> ledger.Fact:
+    """Change a request's state and return what the ledger is to tell of it."""
+    previous = request.status
+    request.status = transition(Status(previous), following)
+    request.reason = reason
+    if following == Status.COMPLETED:
+        request.completed_at = clock.now()
+    if following in CLOSED:
+        request.positions = None
+    body: dict[str, Any] = {"request": str(request.id), "from": previous, **facts}
+    if reason is not None:
+        body["reason"] = reason
+    return ledger.Fact(f"request.{following}", body, request.id)

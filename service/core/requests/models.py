@@ -13,6 +13,9 @@ from service.core import clock
 from service.core.db.base import Base, new_id
 from service.core.requests.states import Status
 
+AUTO = "auto"
+"""The method of a request that leaves the choice to the policy."""
+
 
 class TargetKind(StrEnum):
     """What a request names."""

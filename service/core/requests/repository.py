@@ -41,6 +41,19 @@ def request_by_id(session: Session, request_id: uuid.UUID, *, lock: bool = False
     return request
 
 
+def requests_by_id(session: Session, request_ids: Collection[uuid.UUID]) -> Sequence[ForgetRequest]:
+    """Lock and return requests, read anew, in the order they came."""
+    if not request_ids:
+        return []
+    return session.scalars(
+        select(ForgetRequest)
+        .where(ForgetRequest.id.in_(request_ids))
+        .order_by(ForgetRequest.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+
+
 def requests_before(
     session: Session, chosen: RequestFilter, before: uuid.UUID | None, limit: int
 ) -> Sequence[ForgetRequest]:

@@ -136,8 +136,8 @@ def take(session: Session, lease: Lease) -> Assignment | None:
         is_exact_only=lease.kind == JobKind.EXACT,
         at_most=evidence.share(evidence.of(session, lease)),
     )
-    if gathered.leaves_some:
-        queue.enqueue(session, model.id, JobKind.UNLEARN)
+    if gathered.left:
+        queue.enqueue(session, model.id, JobKind.UNLEARN, due_at=min(one.due_at for one in gathered.left))
     if not gathered.served or model.served_version is None:
         if lease.attempts > 1:
             broken.ask_sweep(session, model.id)  # what earlier attempts left, no publication sweeps
@@ -154,7 +154,9 @@ def take(session: Session, lease: Lease) -> Assignment | None:
     session.flush()
     for request in gathered.served:
         request.run_id = run.id
-        lifecycle.move(session, request, Status.RUNNING, run=str(run.id), base_version=run.base_version)
+    lifecycle.move_all(
+        session, gathered.served, Status.RUNNING, run=str(run.id), base_version=run.base_version
+    )
     return replace(
         _assignment(session, model, run, gathered.served),
         class_method=gathered.class_method,
@@ -216,8 +218,7 @@ def begin_audit(session: Session, lease: Lease, run_id: uuid.UUID, rung: Mapping
     run.state = RunState.AUDITING
     run.rungs = [*run.rungs, dict(rung)]
     methods = [step["method"] for step in rung["steps"]]
-    for request in _requests(session, run):
-        lifecycle.move(session, request, Status.AUDITING, run=str(run_id), methods=methods)
+    lifecycle.move_all(session, _requests(session, run), Status.AUDITING, run=str(run_id), methods=methods)
 
 
 def note_audit(session: Session, lease: Lease, run_id: uuid.UUID, audit: Mapping[str, Any]) -> None:
@@ -240,8 +241,7 @@ def next_rung(session: Session, lease: Lease, run_id: uuid.UUID) -> None:
     run = _run(session, lease, run_id)
     run.state = RunState.RUNNING
     verdict = run.rungs[-1]["audit"]["verdict"]
-    for request in _requests(session, run):
-        lifecycle.move(session, request, Status.RUNNING, run=str(run_id), audit=verdict)
+    lifecycle.move_all(session, _requests(session, run), Status.RUNNING, run=str(run_id), audit=verdict)
 
 
 def publish(
@@ -294,20 +294,21 @@ def publish_interim(
     run = _run(session, lease, assignment.run_id)
     version = _release(session, run, publication)
     tally.close(session, run, RunState.INTERIM)
-    for request in _at_audit(session, run):
+    served = _at_audit(session, run)
+    for request in served:
         request.interim = interims.told(version, run)
-        lifecycle.move(
-            session,
-            request,
-            Status.QUEUED,
-            reason=interims.INTERIM_PUBLISHED,
-            run=str(run.id),
-            version=version.number,
-            guarantee=publication.guarantee,
-        )
-    session.flush()
+    lifecycle.move_all(
+        session,
+        served,
+        Status.QUEUED,
+        reason=interims.INTERIM_PUBLISHED,
+        run=str(run.id),
+        version=version.number,
+        guarantee=publication.guarantee,
+    )
     if publication.guarantee == Guarantee.SUPPRESSED:
-        queue.enqueue(session, run.model_id, JobKind.UNLEARN)
+        due_at = min((one.due_at for one in served), default=None)
+        queue.enqueue(session, run.model_id, JobKind.UNLEARN, due_at=due_at)
     else:
         queue.enqueue(session, run.model_id, JobKind.REFRESH)
     interims.schedule(session, session.get_one(Model, run.model_id), is_possible=can_be_exact)
@@ -354,8 +355,9 @@ def refuse(session: Session, lease: Lease, run_id: uuid.UUID, kept: Kept | None 
             verdict=kept.verdict,
             is_retrained=kept.is_retrained,
         )
-    for request in _requests(session, run):
-        lifecycle.move(session, request, Status.NEEDS_REVIEW, reason="audit_refused", run=str(run_id))
+    lifecycle.move_all(
+        session, _requests(session, run), Status.NEEDS_REVIEW, reason="audit_refused", run=str(run_id)
+    )
     queue.enqueue(session, run.model_id, JobKind.PURGE)
     queue.finish(session, lease)
 
@@ -408,12 +410,12 @@ def _release(session: Session, run: Run, publication: Publication) -> Version:
 def _at_audit(session: Session, run: Run) -> list[ForgetRequest]:
     """Return a run's requests, taken back to the audit of the rung that decides where a later one failed."""
     requests = _requests(session, run)
-    for request in requests:
-        if request.status == Status.RUNNING and run.rung is not None:
-            methods = [step["method"] for step in run.deciding_rung["steps"]]
-            lifecycle.move(
-                session, request, Status.AUDITING, run=str(run.id), methods=methods, why="best_so_far"
-            )
+    behind = [one for one in requests if one.status == Status.RUNNING] if run.rung is not None else []
+    if behind:
+        methods = [step["method"] for step in run.deciding_rung["steps"]]
+        lifecycle.move_all(
+            session, behind, Status.AUDITING, run=str(run.id), methods=methods, why="best_so_far"
+        )
     return requests
 
 
@@ -423,18 +425,19 @@ def _retrained_without(session: Session, run: Run, assignment: Assignment) -> li
     Another retraining for them would make the very same model, which no audit takes for a change.
     """
     left_out = interims.Forgotten(assignment.forgotten_classes, assignment.forgotten_positions)
-    served = []
-    for found in repository.with_interim(session, run.model_id):
-        if not interims.is_settled(found) or not left_out.covers(found):
-            continue
-        request = repository.request_by_id(session, found.id, lock=True)
-        if request.status in DECIDABLE:
-            if request.run_id is not None:
-                registry.drop_candidate(session, request.run_id)
-            lifecycle.move(session, request, Status.QUEUED, why="retrained_without_it")
-        if request.status == Status.QUEUED:
-            request.run_id = run.id
-            served.append(request)
+    found = [
+        one.id
+        for one in repository.with_interim(session, run.model_id)
+        if interims.is_settled(one) and left_out.covers(one)
+    ]
+    covered = repository.requests_by_id(session, found)
+    resting = [one for one in covered if one.status in DECIDABLE]
+    for run_id in {one.run_id for one in resting if one.run_id is not None}:
+        registry.drop_candidate(session, run_id)
+    lifecycle.move_all(session, resting, Status.QUEUED, why="retrained_without_it")
+    served = [one for one in covered if one.status == Status.QUEUED]
+    for request in served:
+        request.run_id = run.id
     return served
 
 
@@ -461,6 +464,5 @@ def _complete(
         lineage.bury_classes(session, model.id, model.dataset_id, run.id, sorted(classes))
     if positions:
         lineage.bury_positions(session, model.id, model.dataset_id, run.id, sorted(positions))
-    for request in requests:
-        certify(session, request, run, model, publication.files, publication.guarantee, signatory)
+    certify(session, requests, run, model, publication.files, publication.guarantee, signatory)
     queue.enqueue(session, model.id, JobKind.REFRESH)

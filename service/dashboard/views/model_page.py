@@ -156,7 +156,7 @@ def _policy_facts(policy: Policy) -> tuple[Fact, ...]:
     limits = ", ".join(
         f"{words.readable(name)} {figures.decimal(value)}" for name, value in policy.audit_limits.items()
     )
-    window = policy.cancel_window_seconds
+    window, shared = policy.cancel_window_seconds, policy.batch_window_seconds
     days = figures.seconds(policy.exact_window_seconds)
     closes = {
         "audit_pass": "a version that passed its audit",
@@ -169,6 +169,7 @@ def _policy_facts(policy: Policy) -> tuple[Fact, ...]:
         Fact("Last rung", "exact retraining" if policy.exact_at_last else "as the ladder says"),
         Fact("Approval", "by a person" if policy.approval_required else "not needed"),
         Fact("Cancel window", figures.seconds(window) if window else "none"),
+        Fact("Batch window", figures.seconds(shared) if shared else "none"),
         Fact("Audit limits", limits or "those of the suite"),
     )
 
