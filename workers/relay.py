@@ -89,6 +89,10 @@ class Relay:
         self._ring_again()
         while self._sequence():
             pass
+        if time.monotonic() >= self._next_pruning:
+            with transaction(self._sessions) as session:
+                num_pruned = retention.prune(session)
+            self._next_pruning = time.monotonic() + (0.0 if num_pruned else PRUNE_SECONDS)
 
     def _ring_again(self) -> None:
         """Ring while jobs are ready: whoever wakes claims what is most urgent, whichever bell it was."""
@@ -100,12 +104,6 @@ class Relay:
         for job_id in waiting:
             if not self._bell.ring(str(job_id)):
                 break
-        while self._sequence():
-            pass
-        if time.monotonic() >= self._next_pruning:
-            with transaction(self._sessions) as session:
-                num_pruned = retention.prune(session)
-            self._next_pruning = time.monotonic() + (0.0 if num_pruned else PRUNE_SECONDS)
 
     def _listen(self, line: psycopg.Connection[tuple[object, ...]]) -> None:
         next_sweep = 0.0
