@@ -50,7 +50,7 @@ STATUS_MEANING: Mapping[Status, str] = {
     Status.NEEDS_REVIEW: "No attempt passed its audit and nothing was published. A person decides.",
     Status.ACCEPTED: "A person accepted what its audit did not pass. A worker publishes it.",
     Status.REJECTED: "It was closed without a change to the model.",
-    Status.CANCELLED: "It was withdrawn before any run took it.",
+    Status.CANCELLED: "It was withdrawn before a version that has forgotten it was published.",
     Status.FAILED: "The run could not be finished. A person can send it through again.",
 }
 
@@ -86,6 +86,8 @@ REASON: Mapping[str, str] = {
     "cancel_window": "it can still be cancelled",
     "audit_refused": "no attempt passed its audit",
     "attempts_exhausted": "every attempt was lost",
+    "engine_died": "the process that computed died in every attempt",
+    "deadline_passed": "it computed past its deadline and was killed",
     "interim_published": "an interim version is served, and the run that closes the request is to come",
     "accepted_by_person": "a person accepted the candidate",
     "candidate_stale": "another version was published before what a person accepted could be",

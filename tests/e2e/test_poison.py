@@ -1,10 +1,11 @@
 """Poison and cancellation with real processes: found and parked, killed in time, and in nobody else's way."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from lethe.client.records import Job, class_target
 from tests.e2e.deadly_methods.crash import POISON
-from tests.e2e.test_faults import engine_of, is_forgetting, num_versions, slow_registration
+from tests.e2e.test_faults import is_forgetting, num_versions, slow_registration
 from tests.fixtures.digits import TrainedDigits
 from tests.fixtures.processes import are_gone
 from tests.fixtures.stack import Stack
@@ -14,11 +15,24 @@ DEADLINE_SECONDS = 25.0
 """Enough for an honest call on a busy machine."""
 
 
+def told(stack: Stack, variables: Mapping[str, str]) -> Stack:
+    """Have whatever starts from here on told other things than before."""
+    stack.variables = {**stack.variables, **variables}
+    return stack
+
+
 def restart_worker(stack: Stack, variables: Mapping[str, str]) -> None:
-    """Put another worker in the place of the one there is, when it has published its methods."""
+    """Put another worker in the place of the one there is, and wait until it listens."""
     stack.stop("worker")
-    stack.start("worker", **variables)
-    stack.until(lambda: stack.log("worker"), lambda log: " ready." in log)
+    told(stack, variables).start("worker-two")
+    stack.until(lambda: stack.log("worker-two"), lambda log: " ready." in log)
+
+
+def child_of(stack: Stack) -> int:
+    """Return the pid of the second worker's engine."""
+    _, worker = stack.processes["worker-two"]
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+    return int(children[-1])
 
 
 def parked(stack: Stack, model: str) -> Job:
@@ -30,17 +44,16 @@ def parked(stack: Stack, model: str) -> Job:
 def test_of_two_requests_the_one_that_kills_the_engine_is_parked_and_the_other_served(
     bare_stack: Stack, trained_digits: TrainedDigits
 ) -> None:
-    stack = bare_stack
-    variables = {**DEADLY, "LETHE_MAX_ATTEMPTS": "2"}
+    stack = told(bare_stack, {**DEADLY, "LETHE_MAX_ATTEMPTS": "2"})
     for name in ("relay", "worker", "api"):
-        stack.start(name, **variables)
+        stack.start(name)
     stack.register(
         trained_digits.registration("digits", class_ladder=["deadly_crash"]), trained_digits.weights
     )
     stack.stop("worker")
     poison = stack.client.forget("digits", class_target([POISON]))
     harmless = stack.client.forget("digits", class_target([POISON + 1]))
-    stack.start("worker", **variables)
+    stack.start("worker")
 
     outcomes = [stack.settled(request) for request in (poison, harmless)]
 
@@ -55,21 +68,19 @@ def test_of_two_requests_the_one_that_kills_the_engine_is_parked_and_the_other_s
 def test_a_child_that_hangs_is_killed_at_its_deadline_and_the_next_model_is_served(
     bare_stack: Stack, trained_digits: TrainedDigits
 ) -> None:
-    stack = bare_stack
+    stack = told(bare_stack, DEADLY)
     for name in ("relay", "worker", "api"):
-        stack.start(name, **DEADLY)
+        stack.start(name)
     stack.register(
         trained_digits.registration("hanging", class_ladder=["deadly_hang"]), trained_digits.weights
     )
     stack.register(trained_digits.registration("digits", class_ladder=["retrain"]), trained_digits.weights)
-    restart_worker(
-        stack, {**DEADLY, "LETHE_MAX_ATTEMPTS": "1", "LETHE_DEADLINE_SECONDS": str(DEADLINE_SECONDS)}
-    )
+    restart_worker(stack, {"LETHE_MAX_ATTEMPTS": "1", "LETHE_DEADLINE_SECONDS": str(DEADLINE_SECONDS)})
 
     hung = stack.client.forget("hanging", class_target([3]))
     stack.until(lambda: is_forgetting(stack), bool)
     honest = stack.client.forget("digits", class_target([3]))
-    child = engine_of(stack)
+    child = child_of(stack)
     outcomes = [stack.settled(request) for request in (hung, honest)]
 
     assert [one.status for one in outcomes] == ["failed", "completed"]
@@ -86,7 +97,7 @@ def test_cancelling_a_running_request_kills_the_child_in_seconds_whatever_the_le
     unwanted = stack.client.forget("digits", class_target([3]))
     stack.until(lambda: is_forgetting(stack), bool)
     following = stack.client.forget("digits", class_target([4]))
-    child = engine_of(stack)
+    child = child_of(stack)
 
     cancelled = stack.client.cancel(unwanted.id)
     is_gone = are_gone([child], 5.0)
