@@ -31,7 +31,7 @@ def answer(context: Context, bell: uuid.UUID) -> None:
 def register(app: Celery, context: Context) -> None:
     """Give an application the task that runs jobs with this context."""
 
-    @app.task(name=doorbell.TASK_NAME)  # type: ignore[untyped-decorator]
+    @app.task(name=doorbell.TASK_NAME, shared=False)  # type: ignore[untyped-decorator]
     def run(job_id: str) -> None:
         try:
             answer(context, uuid.UUID(job_id))

@@ -24,6 +24,8 @@ def test_classes_come_to_exact_retraining_last_and_samples_first_by_default() ->
         {"exact_budget_seconds": -1},
         {"cancel_window_seconds": -1},
         {"cancel_window_seconds": 31 * 86_400},
+        {"batch_window_seconds": -1},
+        {"batch_window_seconds": 8 * 86_400},
         {"colour": "blue"},
     ],
 )
