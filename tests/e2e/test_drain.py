@@ -1,10 +1,8 @@
 """Leaving in good order, with real processes: what is at hand is finished or handed over, nothing is lost."""
 
 import signal
-import threading
 import time
 
-import httpx
 from sqlalchemy import select
 
 from lethe.client.records import class_target
@@ -16,7 +14,7 @@ from service.core.fleet.models import Role
 from service.core.queue.models import Job, JobKind, JobState
 from tests.e2e.test_faults import is_forgetting, num_versions, slow_registration
 from tests.fixtures.digits import TrainedDigits
-from tests.fixtures.stack import ADMIN_KEY, LEASE_SECONDS, Stack
+from tests.fixtures.stack import LEASE_SECONDS, Stack
 
 
 def the_job(stack: Stack) -> Job:
@@ -98,25 +96,3 @@ def test_a_job_that_ends_in_time_is_finished_by_the_worker_that_leaves(
 
     assert stack.client.request(request.id).status == "completed"
     assert "worker.draining" in stack.log("worker-leaving")
-
-
-def test_an_api_told_to_stop_ends_its_long_polls_with_what_they_have(
-    stack: Stack, trained_digits: TrainedDigits
-) -> None:
-    stack.register(trained_digits.registration("digits"), trained_digits.weights)
-    url, headers = f"{stack.url}/v1/models/digits/versions/latest", {"Authorization": f"Bearer {ADMIN_KEY}"}
-    tag = httpx.get(url, headers=headers, trust_env=False).headers["ETag"]
-    answers: list[httpx.Response] = []
-
-    def wait() -> None:
-        asked = {**headers, "If-None-Match": tag}
-        answers.append(httpx.get(f"{url}?wait=60", headers=asked, timeout=70, trust_env=False))
-
-    waiter = threading.Thread(target=wait)
-    waiter.start()
-    time.sleep(1.0)
-    took = ends_within(stack, "api", 30.0)
-    waiter.join()
-
-    assert [answer.status_code for answer in answers] == [304]
-    assert took < 20.0

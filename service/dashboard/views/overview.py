@@ -1,4 +1,4 @@
-"""What the first page shows: the headline numbers, the requests, what each model is busy with, the ledger."""
+"""What the first page shows: headline numbers, requests, what each model does, the ledger, the workers."""
 
 import uuid
 from collections import defaultdict
@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
+from service.core.fleet import repository as fleet
 from service.core.queue.models import Job, JobKind, JobState
 from service.core.requests import repository as requests
 from service.core.requests.models import Run
@@ -16,6 +17,7 @@ from service.core.requests.repository import RequestFilter
 from service.core.requests.states import CLOSED, Status
 from service.dashboard import figures, repository, words
 from service.dashboard.repository import LedgerHealth
+from service.dashboard.views.fleet import Fleet, fleet_of
 from service.dashboard.views.rows import Progress, RequestRow, progress_of, rows_of
 
 PAGE_SIZE = 25
@@ -87,6 +89,7 @@ class Overview:
     queues: tuple[Queue, ...]
     ledger: LedgerHealth
     is_ledger_stalled: bool
+    fleet: Fleet
     title: str = "Requests"
 
     @property
@@ -107,6 +110,7 @@ def look(session: Session, now: datetime, chosen: RequestFilter, before: uuid.UU
     names, ledger = repository.model_names(session), repository.ledger_health(session)
     found = requests.requests_before(session, chosen, before, PAGE_SIZE + 1)
     shown = found[:PAGE_SIZE]
+    jobs = repository.jobs_of_note(session)
     return Overview(
         headlines=_headlines(repository.status_counts(session), repository.num_overdue(session)),
         statuses=tuple(Choice(one.value, words.status(one).text, one == chosen.status) for one in Status),
@@ -118,11 +122,12 @@ def look(session: Session, now: datetime, chosen: RequestFilter, before: uuid.UU
         queues=_queues(
             names,
             repository.queued_by_model(session),
-            repository.jobs_of_note(session),
+            jobs,
             repository.open_runs(session),
         ),
         ledger=ledger,
         is_ledger_stalled=ledger.waiting_since is not None and now - ledger.waiting_since > STALLED_AFTER,
+        fleet=fleet_of(fleet.present(session), jobs, names),
     )
 
 

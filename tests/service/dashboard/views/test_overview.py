@@ -8,6 +8,9 @@ from starlette.testclient import TestClient
 
 from service.core import clock
 from service.core.db.session import transaction
+from service.core.fleet import repository as fleet
+from service.core.fleet.models import MemberState, Role
+from service.core.fleet.repository import Sighting
 from service.core.ledger import repository as ledger
 from service.core.requests.models import ForgetRequest
 from service.dashboard.views import overview
@@ -132,3 +135,36 @@ def test_parked_job_is_forgiven_by_a_later_success(visitor: TestClient, kernel: 
     kernel.serve(triage)
 
     assert "given up" not in visitor.get("/dashboard/").text
+
+
+def test_workers_tell_what_they_do_and_hold(visitor: TestClient, kernel: Kernel, scene: Scene) -> None:
+    with transaction(kernel.sessions) as session:
+        job_id = scene.lease.job_id
+        fleet.note(
+            session,
+            Sighting(
+                "gpu-1:7",
+                Role.WORKER,
+                "gpu-1",
+                7,
+                device="cuda:0",
+                state=MemberState.RUNNING,
+                job_id=job_id,
+                facts={"engine_bytes": 1, "gpu_used_bytes": 70_123_456_789, "gpu_total_bytes": 140 * 10**9},
+            ),
+        )
+        fleet.note(session, Sighting("cpu-1:8", Role.WORKER, "cpu-1", 8, device="cpu"))
+
+    page = visitor.get("/dashboard/").text
+
+    at_work = page[page.index('id="workers"') :]
+    assert "gpu-1:7" in at_work and "70.2 GB of 140.0 GB on the device" in at_work
+    assert re.search(r'at work on <a href="[^"]+/models/digits">digits</a>', at_work)
+    assert "cpu-1:8" in at_work and "idle" in at_work and "none yet" in at_work
+    assert "No relay is there" in at_work
+
+
+def test_no_worker_is_said_in_words(visitor: TestClient) -> None:
+    page = visitor.get("/dashboard/").text
+
+    assert "No worker is there. Requests are accepted and wait for one." in page
