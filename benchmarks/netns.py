@@ -43,7 +43,9 @@ from workers.numerics.params import write_file
 from workers.preparation.recipe import TrainingRecipe
 from workers.preparation.training import train
 
-BRIDGE, NET, PREFIX = "lethe-br", "10.213.77", "lethe-ns-"
+OURS = f"lethe{os.getpid()}"
+"""Begins every name, so that two runs remove their own alone; a link's name has 15 letters at most."""
+BRIDGE, CABLE, PREFIX, NET = f"{OURS}b", f"{OURS}v", f"{OURS}-", f"10.213.{os.getpid() % 250}"
 HOSTS = ("front", "worker-0", "worker-1")
 LEASE_SECONDS, CUT_LEASES = 3.0, 6.0
 ADMIN_KEY = "an-admin-key-between-hosts"
@@ -137,7 +139,7 @@ def namespaces() -> Iterator[None]:
     with contextlib.ExitStack() as undone:
         try:
             for number, host in enumerate(HOSTS):
-                name, cable = PREFIX + host, f"lethe-v{number}"
+                name, cable = PREFIX + host, f"{CABLE}{number}"
                 _ip("netns", "add", name)
                 undone.callback(_ip, "netns", "del", name, is_checked=False)
                 _ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", name)
@@ -148,7 +150,7 @@ def namespaces() -> Iterator[None]:
             _ip("link", "add", BRIDGE, "type", "bridge")
             undone.callback(_ip, "link", "del", BRIDGE, is_checked=False)
             for number in range(len(HOSTS)):
-                _ip("link", "set", f"lethe-v{number}", "master", BRIDGE, "up")
+                _ip("link", "set", f"{CABLE}{number}", "master", BRIDGE, "up")
             _ip("addr", "add", f"{NET}.254/24", "dev", BRIDGE)
             _ip("link", "set", BRIDGE, "up")
         except (OSError, subprocess.CalledProcessError) as error:
@@ -180,12 +182,12 @@ def pull(folder: Path) -> list[str]:
             post()
             _await(lambda: _held(engine, owner) or _num_left(engine) == 0, "nobody took a request")
         [(job, epoch)] = _held(engine, owner)
-        _ip("link", "set", "lethe-v1", "down")
+        _ip("link", "set", f"{CABLE}1", "down")
         pulled_at = time.monotonic()
         _await(lambda: (job, epoch) not in _held(engine, owner), "the lease was not taken away")
         taken_after = time.monotonic() - pulled_at
         time.sleep(max(0.0, CUT_LEASES * LEASE_SECONDS - taken_after))
-        _ip("link", "set", "lethe-v1", "up")
+        _ip("link", "set", f"{CABLE}1", "up")
         out_for = time.monotonic() - pulled_at
         post()
         _await(lambda: _num_left(engine) == 0, "something was left to do")

@@ -73,6 +73,7 @@ def _of_calls(cluster: Cluster, model: str, num: int) -> Iterator[Figure]:
         tag, files = latest.headers["ETag"], latest.json()["files"]
         weights = next(each for each in files if each["name"] == "model.safetensors")
         calls: dict[str, Callable[[int], object]] = {
+            "livez": lambda _: client.get("/livez"),  # the yardstick: a route that does nothing
             "post": lambda number: post(number + 1),
             "status": lambda _: client.get(f"/v1/forget-requests/{last}").raise_for_status(),
             "latest_304": lambda _: client.get(

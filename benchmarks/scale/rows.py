@@ -212,7 +212,9 @@ def of_sweeps(ground: Ground, num_models: int, repeats: int) -> Iterator[Figure]
 
     def claim() -> None:
         with transaction(ground.sessions) as session:
-            ready = session.scalar(select(Job.id).where(Job.state == JobState.READY).limit(1))
+            ready = session.scalar(
+                select(Job.id).where(Job.state == JobState.READY, Job.due_at.is_not(None)).limit(1)
+            )
             assert ready is not None
             lease = queue.claim(session, ready, "benchmark", 60.0)
             assert lease is not None
