@@ -100,7 +100,7 @@ def sequence(session: Session, signer: Signer) -> int:
     if not waiting:
         return 0
     old_size = size(session)
-    # One statement for all: a statement an entry costs a hundred times as much.
+    # One statement for all: one an entry takes as long as everything else here together.
     ids, indices = [row.id for row in waiting], [*range(old_size, old_size + len(waiting))]
     places = (
         func.unnest(cast(ids, ARRAY(BigInteger)), cast(indices, ARRAY(BigInteger)))
