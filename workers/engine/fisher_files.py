@@ -2,7 +2,8 @@
 
     prepared/FAMILY/3.safetensors      mean Fisher of class 3, compact; absent if there are too many classes
     prepared/FAMILY/whole.safetensors  sum over all classes of count times mean, float64
-    prepared/FAMILY/record.json        the weights they were taken at, and the counts by class
+    prepared/FAMILY/record.json        the weights they were taken at, the counts by class, and any precision
+                                       but float32
 
 A class is forgotten by leaving its own file behind and taking it out of the whole. FAMILY is `class_fisher`,
 of training samples, or `code_fisher`, of mnemonic codes: both at the weights as they were trained, if nothing
@@ -22,6 +23,7 @@ from workers.engine.messages import StoredFile
 from workers.engine.workbench import Workbench
 from workers.numerics.information import ClassInformation
 from workers.numerics.params import Params, WeightsError, read_file, write_file
+from workers.numerics.precision import Precision
 from workers.preparation.fishers import Tally
 
 
@@ -97,7 +99,12 @@ def keep_sum(
     bench: Workbench, family: Family, weights_sha256: str, counts: dict[int, int], whole: Params
 ) -> list[StoredFile]:
     """Store a sum and the record that belongs to it."""
-    record = {"weights": weights_sha256, "counts": {str(label): n for label, n in counts.items()}}
+    record: dict[str, object] = {
+        "weights": weights_sha256,
+        "counts": {str(label): n for label, n in counts.items()},
+    }
+    if bench.precision is not Precision.FLOAT32:
+        record["precision"] = bench.precision.value
     return [bench.keep(_whole_name(family), whole), bench.keep_json(_record_name(family), record)]
 
 
