@@ -14,14 +14,22 @@ from urllib.parse import quote
 
 import httpx
 
-from lethe.client.errors import LetheApiError, LetheError, LetheUnreachable, api_error, may_pass
-from lethe.client.records import ApiKey, ForgetRequest, Job, Model, Pointer, Target, Version
+from lethe.client.errors import (
+    LetheApiError,
+    LetheError,
+    LetheUnreachable,
+    api_error,
+    may_pass,
+    problem_error,
+)
+from lethe.client.records import ApiKey, ForgetRequest, Job, Model, Pointer, Target, Version, Wish
 
 TIMEOUT_SECONDS = 30.0
 UPLOAD_TIMEOUT_SECONDS = 600.0
 POLL_SECONDS = 0.5
 PATIENCE_SECONDS = 60.0
 NOT_SEQUENCED = "not_sequenced"
+MAX_BATCH = 1000
 LOCAL = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
 
 
@@ -137,20 +145,30 @@ class LetheClient:
             ground: Legal ground, e.g. `art-17-1-a`.
             idempotency_key: The same key gives the same request however often it is sent; a new one if None.
         """
-        body = {
-            "model": model,
-            "target": target,
-            "method": method,
-            "submitted_at": submitted_at.isoformat() if submitted_at else None,
-            "ground": ground,
-        }
-        answer = self._json(
-            "POST",
-            "/v1/forget-requests",
-            json={name: value for name, value in body.items() if value is not None},
-            headers={"Idempotency-Key": idempotency_key or str(uuid.uuid4())},
-        )
+        wish = Wish(model, target, method, submitted_at, ground, idempotency_key or str(uuid.uuid4()))
+        headers = {"Idempotency-Key": wish.idempotency_key}
+        answer = self._patiently("POST", "/v1/forget-requests", json=wish.body(), headers=headers)
         return ForgetRequest.model_validate(answer)
+
+    def forget_many(self, wishes: Sequence[Wish]) -> list[ForgetRequest | LetheApiError]:
+        """Ask for many deletions, a thousand a call; each has the answer that it would have alone.
+
+        What a call that fails has left undone is not done; made again with the same wishes, it goes on.
+        """
+        found: list[ForgetRequest | LetheApiError] = []
+        for start in range(0, len(wishes), MAX_BATCH):
+            entries = [
+                {**wish.body(), "idempotency_key": wish.idempotency_key}
+                for wish in wishes[start : start + MAX_BATCH]
+            ]
+            answer = self._patiently("POST", "/v1/forget-requests/batch", json={"requests": entries})
+            found += [
+                ForgetRequest.model_validate(item["request"])
+                if "request" in item
+                else problem_error(item["status"], item["problem"])
+                for item in answer["items"]
+            ]
+        return found
 
     def request(self, request_id: str) -> ForgetRequest:
         """Return one forget request."""
@@ -291,6 +309,17 @@ class LetheClient:
 
     def _json(self, method: str, path: str, **options: Any) -> Any:
         return self._call(method, path, **options).json()
+
+    def _patiently(self, method: str, path: str, **options: Any) -> Any:
+        """Call as `_json`, again while Lethe takes no more for a moment; only what is safe to send twice."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return self._json(method, path, **options)
+            except LetheApiError as error:
+                if error.status != httpx.codes.TOO_MANY_REQUESTS or time.monotonic() > deadline:
+                    raise
+                time.sleep(error.retry_after_seconds or POLL_SECONDS)
 
     def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:

@@ -27,10 +27,17 @@ class LetheApiError(LetheError):
         title: What kind of problem it is.
         detail: What was wrong with this call.
         errors: Places in the request, where the problem has any.
+        retry_after_seconds: When Lethe asked to be asked again; None where it did not say.
     """
 
     def __init__(
-        self, status: int, code: str, title: str, detail: str, errors: Sequence[Mapping[str, Any]] = ()
+        self,
+        status: int,
+        code: str,
+        title: str,
+        detail: str,
+        errors: Sequence[Mapping[str, Any]] = (),
+        retry_after_seconds: float | None = None,
     ) -> None:
         super().__init__(": ".join(part for part in (title, detail) if part) + f" (HTTP {status})")
         self.status = status
@@ -38,12 +45,13 @@ class LetheApiError(LetheError):
         self.title = title
         self.detail = detail
         self.errors = tuple(errors)
+        self.retry_after_seconds = retry_after_seconds
 
 
 def may_pass(error: LetheError) -> bool:
     """Whether asking again may help: no answer came, or Lethe said that it cannot answer for now."""
     if isinstance(error, LetheApiError):
-        return error.status == httpx.codes.SERVICE_UNAVAILABLE
+        return error.status in (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS)
     return isinstance(error, LetheUnreachable)
 
 
@@ -53,12 +61,23 @@ def api_error(response: httpx.Response) -> LetheApiError:
         problem = response.json()
     except ValueError:
         problem = None
-    if not isinstance(problem, dict):
-        problem = {}
+    wait = response.headers.get("Retry-After", "")
+    return problem_error(
+        response.status_code,
+        {"title": response.reason_phrase, **(problem if isinstance(problem, dict) else {})},
+        float(wait) if wait.isdecimal() else None,
+    )
+
+
+def problem_error(
+    status: int, problem: Mapping[str, Any], retry_after_seconds: float | None = None
+) -> LetheApiError:
+    """Return the error that a problem document tells of."""
     return LetheApiError(
-        status=response.status_code,
+        status=status,
         code=str(problem.get("code", "")),
-        title=str(problem.get("title") or response.reason_phrase),
+        title=str(problem.get("title") or ""),
         detail=str(problem.get("detail", "")),
         errors=problem.get("errors") or (),
+        retry_after_seconds=retry_after_seconds,
     )

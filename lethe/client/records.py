@@ -1,6 +1,8 @@
 """What Lethe answers, as records; fields that a newer server adds are kept and never break a client."""
 
+import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
@@ -128,6 +130,38 @@ class ForgetRequest(Record):
         """Whether nothing more happens by itself, or only after a window of days."""
         is_served = self.interim is not None and self.interim.get("guarantee") != "suppressed"
         return self.status in RESTING or (self.status == "queued" and is_served)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A forget request that is still to be made, as `LetheClient.forget` takes it.
+
+    Attributes:
+        model: The model's name.
+        target: What to forget.
+        method: An unlearning method, or `auto`.
+        submitted_at: When the person asked, with time zone; now, if None.
+        ground: Legal ground, e.g. `art-17-1-a`.
+        idempotency_key: The same key gives the same request however often it is sent.
+    """
+
+    model: str
+    target: Target
+    method: str = "auto"
+    submitted_at: datetime | None = None
+    ground: str | None = None
+    idempotency_key: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def body(self) -> dict[str, Any]:
+        """Return what is sent of it, but for the key."""
+        fields = {
+            "model": self.model,
+            "target": self.target,
+            "method": self.method,
+            "submitted_at": self.submitted_at.isoformat() if self.submitted_at else None,
+            "ground": self.ground,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 class ApiKey(Record):

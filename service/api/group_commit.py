@@ -1,9 +1,9 @@
 """Group commit: what arrives while a transaction is under way shares the next one.
 
 A durable commit costs a wait for the disk and a dozen round trips, whatever it holds. So what waits is taken
-together: nobody is made to wait for others to come, and whoever comes alone is taken at once. `WRITERS`
-groups are under way at a time, so that one fills while another waits for the disk. An answer is given after
-the commit, and to those who still listen: a caller that hung up holds nobody else up.
+together: nobody is made to wait for others to come, and whoever comes alone is taken at once. One group is
+under way at a time: two at once would each be half as large, and what a group costs is mostly ours. An answer
+is given after the commit, and to those who still listen: a caller that hung up holds nobody else up.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ from typing import Generic, TypeVar
 
 from anyio import to_thread
 
-WRITERS = 2
 MAX_GROUP = 256
 """How many share a transaction at most: each waits for all of them."""
 
@@ -33,7 +32,7 @@ class GroupCommit(Generic[Item, Answer]):
     def __init__(self, commit: Callable[[Sequence[Item]], Sequence[Answer | Exception]]) -> None:
         self._commit = commit
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
-        self._writers: set[asyncio.Task[None]] = set()
+        self._writer: asyncio.Task[None] | None = None
 
     async def submit(self, item: Item) -> Answer:
         """Return the answer to an item after the commit that holds it.
@@ -44,11 +43,9 @@ class GroupCommit(Generic[Item, Answer]):
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((item, answer))
-        if len(self._writers) < WRITERS:
+        if self._writer is None or self._writer.done():
             # A context of its own: a group is nobody's call, and must not log under one caller's id.
-            writer = loop.create_task(self._write(), context=contextvars.Context())
-            self._writers.add(writer)
-            writer.add_done_callback(self._writers.discard)
+            self._writer = loop.create_task(self._write(), context=contextvars.Context())
         return await answer
 
     async def _write(self) -> None:

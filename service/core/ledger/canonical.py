@@ -9,11 +9,14 @@ import base64
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import rfc8785
 
 from service.core.ledger import errors
+
+MAX_INTEGER = 2**53 - 1
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def json_bytes(value: object) -> bytes:
@@ -24,6 +27,8 @@ def json_bytes(value: object) -> bytes:
             another type, or nesting too deep to walk.
     """
     try:
+        if _is_simple(value):
+            return _ENCODER.encode(value).encode()
         return rfc8785.dumps(_plain(value))
     except (ValueError, RecursionError) as error:
         reason = _reason(error)
@@ -102,6 +107,27 @@ def _plain(value: object) -> Any:  # Any: rfc8785 checks types while it writes
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
+
+
+def _is_simple(value: object) -> bool:
+    """Whether the standard library spells a value as RFC 8785 does: no float, no sequence but a list.
+
+    Keys of ASCII sort alike by code points and by UTF-16 units; the rest of the spelling is the same, and the
+    standard library is ten times as fast.
+    """
+    kind = type(value)
+    if kind is dict:
+        return all(
+            type(key) is str and key.isascii() and _is_simple(item)
+            for key, item in cast(dict[object, object], value).items()
+        )
+    if kind is list:
+        return all(map(_is_simple, cast(list[object], value)))
+    if isinstance(value, str):  # StrEnums among them
+        return True
+    if kind is int:
+        return -MAX_INTEGER <= cast(int, value) <= MAX_INTEGER
+    return value is None or kind is bool
 
 
 def _reason(error: Exception) -> str:

@@ -33,11 +33,6 @@ def dataset_named(session: Session, name: str) -> Dataset | None:
     return session.scalar(select(Dataset).where(Dataset.name == name).with_for_update())
 
 
-def datasets_by_id(session: Session, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Dataset]:
-    """Return datasets by id."""
-    return {row.id: row for row in session.scalars(select(Dataset).where(Dataset.id.in_(ids)))}
-
-
 def ingest(session: Session, dataset_id: uuid.UUID, manifest_digest: str, rows: Iterable[SampleRow]) -> int:
     """Write a manifest's rows by COPY and return how many there are.
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, DateTime, case, delete, false, func, or_, select, text, update
+from sqlalchemy import ColumnElement, DateTime, case, delete, false, func, or_, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -53,7 +53,7 @@ def enqueue(
     due_at: datetime | None = None,
     not_before: datetime | None = None,
 ) -> uuid.UUID:
-    """Make sure an untouched job of this kind waits for the model, and ring at commit.
+    """Make sure an untouched job of this kind waits for the model, and ring at commit if it is new or sooner.
 
     The untouched job is locked against being claimed until this transaction ends, so that whoever claims it
     sees what this transaction writes. A job that is put off, or due later, is brought forward by whoever
@@ -72,6 +72,10 @@ def enqueue(
     """
     untouched = (Job.model_id == model_id, Job.kind == kind, Job.state == JobState.READY, Job.attempts == 0)
     while True:
+        # Most often one waits that needs no change, and has been rung for: joining it is one statement.
+        joined = _join(session, untouched, due_at=due_at, not_before=not_before)
+        if joined is not None:
+            return joined
         job_id = (
             _insert(session, model_id, kind, due_at=due_at, not_before=not_before)
             # Brought forward first, and only then shared: a shared lock that grows can deadlock.
@@ -364,6 +368,23 @@ def _insert(
             index_elements=["model_id", "kind"], index_where=text("state = 'ready' AND attempts = 0")
         )
         .returning(Job.id)
+    )
+
+
+def _join(
+    session: Session,
+    untouched: tuple[ColumnElement[bool], ...],
+    *,
+    due_at: datetime | None,
+    not_before: datetime | None,
+) -> uuid.UUID | None:
+    """Lock a waiting job against being claimed, if it begins and is due as soon as this caller wants it."""
+    begins_then = Job.not_before.is_(None) if not_before is None else Job.not_before <= not_before
+    is_due_then = true() if due_at is None else Job.due_at <= due_at
+    return session.scalar(
+        select(Job.id)
+        .where(*untouched, or_(Job.not_before.is_(None), begins_then), is_due_then)
+        .with_for_update(read=True)
     )
 
 

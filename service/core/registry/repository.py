@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.core import errors
+from service.core.lineage.models import Dataset
 from service.core.registry.models import Candidate, Model, Version, VersionFile, VersionState
 
 
@@ -23,9 +24,12 @@ def model_named(session: Session, name: str, *, lock: bool = False) -> Model:
     return model
 
 
-def models_named(session: Session, names: Collection[str]) -> dict[str, Model]:
-    """Return those of the models that there are, by name."""
-    return {model.name: model for model in session.scalars(select(Model).where(Model.name.in_(names)))}
+def models_named(session: Session, names: Collection[str]) -> dict[str, tuple[Model, Dataset]]:
+    """Return those of the models that there are, by name, each with what it learned from."""
+    rows = session.execute(
+        select(Model, Dataset).join(Dataset, Dataset.id == Model.dataset_id).where(Model.name.in_(names))
+    )
+    return {model.name: (model, dataset) for model, dataset in rows}
 
 
 def unknown_model() -> errors.NotFound:

@@ -17,6 +17,7 @@ from service.core import clock, errors
 from service.core.db.base import new_id
 from service.core.ledger import repository as ledger
 from service.core.ledger.pseudonyms import Pseudonymiser
+from service.core.lineage.models import Dataset
 from service.core.methods import repository as methods
 from service.core.methods.models import MethodEntry
 from service.core.registry import repository as registry
@@ -133,7 +134,7 @@ def _accept(
     sound: dict[int, targets.Asked] = {}
     for place, (_, sent) in enumerate(fresh):
         try:
-            sound[place] = (_model(models, sent.intake), sent.intake.target)
+            sound[place] = (*_model(models, sent.intake), sent.intake.target)
             _check_method(known, sent.intake)
         except errors.LetheError as error:
             outcomes[place] = error
@@ -159,16 +160,16 @@ def _accept(
     return [requests[place] if place in requests else outcomes[place] for place in range(len(fresh))]
 
 
-def _model(models: Mapping[str, Model], intake: Intake) -> Model:
-    model = models.get(intake.model)
-    if model is None:
+def _model(models: Mapping[str, tuple[Model, Dataset]], intake: Intake) -> tuple[Model, Dataset]:
+    if intake.model not in models:
         raise registry.unknown_model()
+    model, dataset = models[intake.model]
     if model.state != ModelState.READY:
         raise errors.Conflict(
             f"The model is {model.state}; it can forget once a version of it is published.",
             code="model_not_ready",
         )
-    return model
+    return model, dataset
 
 
 def _check_method(known: Mapping[str, MethodEntry], intake: Intake) -> None:

@@ -60,19 +60,18 @@ class Resolved:
     num_samples: int
 
 
-Asked = tuple[Model, Target]
+Asked = tuple[Model, Dataset, Target]
 Outcome = Resolved | errors.LetheError
 
 
 def resolve(session: Session, asked: Sequence[Asked], pseudonymiser: Pseudonymiser) -> list[Outcome]:
     """Resolve targets in their order; one that names something unknown, nothing or everything is refused."""
     ways = {TargetKind.CLASS: _classes, TargetKind.SAMPLES: _samples, TargetKind.SUBJECT: _subjects}
-    datasets = lineage.datasets_by_id(session, {model.dataset_id for model, _ in asked})
     outcomes: dict[int, Outcome] = {}
     for kind, way in ways.items():
-        own = {place: each for place, each in enumerate(asked) if each[1].kind == kind}
+        own = {place: each for place, each in enumerate(asked) if each[2].kind == kind}
         if own:
-            outcomes |= zip(own, way(session, [*own.values()], datasets, pseudonymiser), strict=True)
+            outcomes |= zip(own, way(session, [*own.values()], pseudonymiser), strict=True)
     return [outcomes[place] for place in range(len(asked))]
 
 
@@ -106,17 +105,15 @@ def _last(
     return max(done) if done and len(done) == len(parts) else None
 
 
-def _classes(
-    session: Session, asked: Sequence[Asked], datasets: Mapping[uuid.UUID, Dataset], _: Pseudonymiser
-) -> list[Outcome]:
-    model_ids = {model.id for model, _ in asked}
+def _classes(session: Session, asked: Sequence[Asked], _: Pseudonymiser) -> list[Outcome]:
+    model_ids = {model.id for model, _, _ in asked}
     pairs = repository.settled_classes(session, model_ids).union(
         lineage.forgotten_classes_each(session, model_ids)
     )
     forgotten: dict[uuid.UUID, set[int]] = {model_id: set() for model_id in model_ids}
     for model_id, label in pairs:
         forgotten[model_id].add(label)
-    return [_labels(session, model, target.classes, forgotten[model.id]) for model, target in asked]
+    return [_labels(session, model, target.classes, forgotten[model.id]) for model, _, target in asked]
 
 
 def _labels(session: Session, model: Model, classes: Sequence[int], forgotten: set[int]) -> Outcome:
@@ -142,16 +139,10 @@ def _labels(session: Session, model: Model, classes: Sequence[int], forgotten: s
     return Resolved(chosen, None, sum(counts.get(label, 0) for label in chosen))
 
 
-def _samples(
-    session: Session,
-    asked: Sequence[Asked],
-    datasets: Mapping[uuid.UUID, Dataset],
-    pseudonymiser: Pseudonymiser,
-) -> list[Outcome]:
+def _samples(session: Session, asked: Sequence[Asked], pseudonymiser: Pseudonymiser) -> list[Outcome]:
     outcomes: dict[int, Outcome] = {}
     wanted: list[tuple[uuid.UUID, bytes]] = []
-    for place, (model, target) in enumerate(asked):
-        dataset = datasets[model.dataset_id]
+    for place, (_, dataset, target) in enumerate(asked):
         try:
             names = pseudonymiser.samples(dataset.name, target.sample_ids)
         except PseudonymError as error:
@@ -159,7 +150,7 @@ def _samples(
         else:
             wanted += [(dataset.id, bytes.fromhex(name)) for name in names]
     found = iter(lineage.positions_of(session, wanted))
-    for place, (_, target) in enumerate(asked):
+    for place, (_, _, target) in enumerate(asked):
         if place not in outcomes:
             outcomes[place] = _positions([next(found) for _ in target.sample_ids])
     return [outcomes[place] for place in range(len(asked))]
@@ -173,17 +164,11 @@ def _positions(found: Sequence[int | None]) -> Outcome:
     return Resolved([], chosen, len(chosen)) if chosen else _empty()
 
 
-def _subjects(
-    session: Session,
-    asked: Sequence[Asked],
-    datasets: Mapping[uuid.UUID, Dataset],
-    pseudonymiser: Pseudonymiser,
-) -> list[Outcome]:
+def _subjects(session: Session, asked: Sequence[Asked], pseudonymiser: Pseudonymiser) -> list[Outcome]:
     outcomes: dict[int, Outcome] = {}
     wanted: dict[int, tuple[uuid.UUID, bytes]] = {}
-    for place, (model, target) in enumerate(asked):
+    for place, (_, dataset, target) in enumerate(asked):
         assert target.subject_id is not None
-        dataset = datasets[model.dataset_id]
         try:
             name = pseudonymiser.subject(dataset.name, target.subject_id)
         except PseudonymError:

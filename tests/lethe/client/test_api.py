@@ -2,13 +2,14 @@
 
 import base64
 import hashlib
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
-from lethe.client import LetheApiError, LetheClient, LetheUnreachable, api
+from lethe.client import LetheApiError, LetheClient, LetheUnreachable, Wish, api
 from lethe.client.records import class_target, samples_target
 from tests.fixtures.fake_lethe import KEY, FakeLethe, forget_request, problem
 
@@ -160,3 +161,49 @@ def test_names_are_quoted_in_paths() -> None:
         client_of(fake).model("../api-keys")
 
     assert fake.seen[-1].url.raw_path == b"/v1/models/..%2Fapi-keys"
+
+
+def test_many_requests_go_in_calls_of_a_thousand_and_keep_their_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bodies: list[dict[str, object]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        bodies.append(json.loads(request.content))
+        items = [
+            {"status": 202, "request": forget_request(str(number), model=entry["model"])}
+            if entry["model"] == "digits"
+            else {"status": 404, "problem": {"title": "Not Found", "code": "not_found", "status": 404}}
+            for number, entry in enumerate(bodies[-1]["requests"])
+        ]
+        return httpx.Response(207, json={"items": items})
+
+    client = LetheClient("http://lethe.test", KEY, httpx.MockTransport(answer))
+
+    found = client.forget_many([Wish("digits" if n != 3 else "?", class_target([n])) for n in range(1001)])
+
+    assert [len(body["requests"]) for body in bodies] == [1000, 1]
+    assert len({entry["idempotency_key"] for body in bodies for entry in body["requests"]}) == 1001
+    assert isinstance(found[3], LetheApiError) and found[3].code == "not_found"
+    assert sum(not isinstance(one, LetheApiError) for one in found) == 1000
+
+
+def test_a_full_queue_is_waited_out_as_long_as_lethe_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [
+        httpx.Response(429, json={"code": "overloaded"}, headers={"Retry-After": "3"}),
+        httpx.Response(202, json=forget_request("r1", model="digits")),
+    ]
+    slept: list[float] = []
+    keys: list[str] = []
+    monkeypatch.setattr(api.time, "sleep", slept.append)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers["Idempotency-Key"])
+        return answers.pop(0)
+
+    request = LetheClient("http://lethe.test", KEY, httpx.MockTransport(answer)).forget(
+        "digits", class_target([3])
+    )
+
+    assert (request.id, slept) == ("r1", [3.0])
+    assert keys[0] == keys[1]

@@ -25,6 +25,7 @@ SCOPES = {
     ("get", "/v1/models/{model}/versions/{number}"): Scope.MODELS_READ,
     ("get", "/v1/models/{model}/versions/{number}/files/{name}"): Scope.MODELS_READ,
     ("post", "/v1/forget-requests"): Scope.REQUESTS_WRITE,
+    ("post", "/v1/forget-requests/batch"): Scope.REQUESTS_WRITE,
     ("get", "/v1/forget-requests"): Scope.REQUESTS_READ,
     ("get", "/v1/forget-requests/{request_id}"): Scope.REQUESTS_READ,
     ("delete", "/v1/forget-requests/{request_id}"): Scope.REQUESTS_WRITE,

@@ -2,9 +2,11 @@
 
 import math
 from datetime import UTC, datetime, timedelta, timezone
+from enum import StrEnum
 from types import MappingProxyType
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +21,25 @@ JSON_VALUES = st.recursive(
     lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4),
     max_leaves=8,
 )
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+@given(JSON_VALUES)
+def test_every_value_is_spelled_as_rfc_8785_says(value):
+    assert canonical.json_bytes(value) == rfc8785.dumps(value)
+
+
+@pytest.mark.parametrize("value", [2**53, -(2**53), [2**53], {"a": "\ud800"}, {"\udfff": 1}, [float("nan")]])
+def test_what_has_no_spelling_is_refused_wherever_it_stands(value):
+    with pytest.raises(errors.NotCanonical):
+        canonical.json_bytes({"deep": [value]})
+
+
+def test_an_enumeration_of_words_is_spelled_as_its_word():
+    assert canonical.json_bytes({"a": Colour.RED, "b": [True, None, 1]}) == b'{"a":"red","b":[true,null,1]}'
 
 
 @given(JSON_VALUES)
