@@ -34,7 +34,7 @@ from service.api.routes import (
     weights,
 )
 from service.api.schemas.problem import Problem, problems
-from service.core import logging
+from service.core import logging, tracing
 from service.dashboard.router import router as dashboard
 from service.settings import ServiceSettings
 
@@ -74,6 +74,7 @@ def application() -> FastAPI:
     """Return the application that the environment describes; for `uvicorn --factory`."""
     settings = ServiceSettings()
     logging.configure(settings.log_level, settings.log_format)
+    tracing.configure("lethe-api")
     gc.freeze()  # what is imported by now stays: the collector need not walk it on every pass
     return create_app(settings)
 

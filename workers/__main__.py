@@ -11,7 +11,7 @@ from types import FrameType
 from celery import signals
 from celery.worker import state
 
-from service.core import logging
+from service.core import logging, tracing
 from workers.app import create_app, open_context
 from workers.jobs.drain import Drain
 from workers.jobs.presence import Presence
@@ -23,6 +23,7 @@ def main() -> None:
     """Serve jobs until told to stop."""
     settings = WorkerSettings()
     logging.configure(settings.log_level, settings.log_format)
+    tracing.configure("lethe-worker")
     app = create_app(settings)
     context = open_context(settings)
     run_job.register(app, context)

@@ -8,9 +8,9 @@ exception, how many requests are closed, is a tally of its own (`closed`), taken
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import Select, TextClause, func, select, text
 from sqlalchemy.orm import Session, aliased
 
 from service.core import clock
@@ -151,7 +151,7 @@ def limit_time(session: Session) -> None:
     session.execute(text(f"SET LOCAL statement_timeout = {LIMIT_MILLISECONDS}"))
 
 
-def _open_requests() -> Select[tuple[str, int, int, int, object]]:
+def _open_requests() -> Select[Status, int, int, int, datetime]:
     now, due = func.now(), ForgetRequest.due_at
     return (
         select(
@@ -166,11 +166,11 @@ def _open_requests() -> Select[tuple[str, int, int, int, object]]:
     )
 
 
-def _jobs(condition: object) -> Select[tuple[str, int]]:
-    return select(Job.state, func.count()).where(condition).group_by(Job.state)  # type: ignore[arg-type]
+def _jobs(condition: TextClause) -> Select[JobState, int]:
+    return select(Job.state, func.count()).where(condition).group_by(Job.state)
 
 
-def _unresolved() -> Select[tuple[int]]:
+def _unresolved() -> Select[int]:
     later = aliased(Job)
     succeeded = select(later.id).where(
         later.model_id == Job.model_id,
@@ -185,7 +185,7 @@ def _backlog(session: Session) -> Backlog:
     versions, oldest = session.execute(
         select(func.count(Version.id), func.min(Version.withdrawn_at)).where(IS_UNPURGED)
     ).one()
-    if not versions:
+    if oldest is None:
         return Backlog()
     files = select(func.coalesce(func.sum(VersionFile.size), 0)).join(
         Version, Version.id == VersionFile.version_id

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.errors import CODE, problem
-from service.core import logging
+from service.core import logging, tracing
 
 HEADER = "X-Request-ID"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -34,7 +34,8 @@ class Correlation:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        sent = Headers(scope=scope).get(HEADER, "")
+        headers = Headers(scope=scope)
+        sent = headers.get(HEADER, "")
         request_id = sent if _ACCEPTED.fullmatch(sent) else uuid.uuid4().hex
         logging.bind(request_id=request_id)
         began, status = time.perf_counter(), 0
@@ -47,7 +48,11 @@ class Correlation:
             await send(message)
 
         try:
-            await self.app(scope, receive, stamped)
+            with tracing.span(scope["method"], parent=headers.get("traceparent"), request_id=request_id):
+                try:
+                    await self.app(scope, receive, stamped)
+                finally:
+                    tracing.rename(f"{scope['method']} {_route(scope)}")
         except ClientDisconnect:
             log.info("caller_hung_up", route=_route(scope))
         except Exception:

@@ -140,7 +140,7 @@ def _of_ledger(ledger: LedgerState) -> Iterator[Metric]:
 
 def _of_fleet(fleet: Sequence[Member]) -> Iterator[Metric]:
     workers = [one for one in fleet if one.role == Role.WORKER]
-    counts = {state: sum(one.state == state for one in workers) for state in MemberState}
+    counts = {str(state): sum(one.state == state for one in workers) for state in MemberState}
     yield by("lethe_workers", "Workers seen lately, by state.", "state", counts)
     yield gauge("lethe_relays", "Relays seen lately.", len(fleet) - len(workers))
     for fact, (name, documentation) in MEMORY.items():

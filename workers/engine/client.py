@@ -5,7 +5,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Protocol, TypeVar
 
-from service.core import logging
+from service.core import logging, tracing
 from workers.engine import deadline, messages
 from workers.engine.child import Child, Remains
 from workers.engine.errors import EngineDied, EngineRefused, EngineTooSlow
@@ -61,6 +61,10 @@ class Engine:
             EngineDied: The child died, e.g. for want of memory.
             EngineTooSlow: The deadline passed; the child was killed.
         """
+        with tracing.span(f"engine.{asked.call}"):
+            return self._call(asked, expected, pulse, on_progress)
+
+    def _call(self, asked: Call, expected: type[Reply], pulse: Pulse, on_progress: OnProgress) -> Reply:
         line = self._connect()
         model = getattr(asked, "model", None)
         training_seconds = model.training_seconds if model is not None else None

@@ -44,7 +44,7 @@ def gpu_memory(device: torch.device) -> tuple[int | None, int | None]:
     Asking a device makes a context on it, which costs memory itself: an engine that has not computed yet is
     not asked.
     """
-    if device.type != "cuda" or not torch.cuda.is_initialized():
+    if device.type != "cuda" or not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return None, None
     free, total = torch.cuda.mem_get_info(device)
     return total - free, total

@@ -12,7 +12,7 @@ sweep need not hold it: a purge is a job of its own, and deletes only what nothi
 import uuid
 from collections.abc import Callable
 
-from service.core import errors, logging
+from service.core import errors, logging, tracing
 from service.core.db.session import transaction
 from service.core.lineage import repository as lineage
 from service.core.queue import repository as queue
@@ -74,7 +74,8 @@ def run_job(context: Context, job_id: uuid.UUID) -> bool:
     )
     with context.drain.working_on(lease.job_id), heartbeat:
         try:
-            JOBS[lease.kind](context, lease, Draining(heartbeat, context.drain))
+            with tracing.span(f"job.{lease.kind}", job=str(lease.job_id), attempts=lease.attempts):
+                JOBS[lease.kind](context, lease, Draining(heartbeat, context.drain))
         except errors.LeaseLost:
             log.warning("job.lease_lost")
             _throw_away(context, lease)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from service.core import logging
+from service.core import logging, tracing
 from service.core.db.session import transaction
 from service.core.methods import repository as methods
 from service.core.queue.repository import Lease
@@ -310,7 +310,7 @@ def _publish(context: Context, lease: Lease, pulse: Pulse, work: Workpiece, cand
         decisive=candidate.rung,
     )
     publication = Publication((*named(files), *report), candidate.guarantee, facts, candidate.rung)
-    with transaction(context.sessions) as session:
+    with tracing.span("publish", run=str(work.assignment.run_id)), transaction(context.sessions) as session:
         if is_interim:
             version = runs.publish_interim(
                 session, lease, work.assignment, publication, can_be_exact=work.can_be_exact

@@ -3,7 +3,6 @@
 import uuid
 from typing import Annotated
 
-import structlog
 from anyio import to_thread
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 
@@ -25,6 +24,7 @@ from service.api.schemas.problem import problems
 from service.api.schemas.request import RequestPage, RequestView, request_url
 from service.api.schemas.values import MODEL_NAME_PATTERN
 from service.api.shown import show_request, show_requests
+from service.core import logging, tracing
 from service.core.requests import cancellation, intake, repository
 from service.core.requests.intake import Sent
 from service.core.requests.repository import RequestFilter
@@ -47,8 +47,10 @@ IdempotencyKey = Annotated[
 
 def call_of(request: Request) -> Call:
     """Return what ties a request to the call that brought it."""
-    bound = structlog.contextvars.get_contextvars()
-    return Call(bound.get("request_id"), trace_parent(request.headers.get("traceparent")))
+    bound = logging.bound()
+    return Call(
+        bound.get("request_id"), tracing.current() or trace_parent(request.headers.get("traceparent"))
+    )
 
 
 @router.post("", status_code=202, response_model=RequestView, responses=problems(404, 409, 429))
