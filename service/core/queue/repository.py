@@ -53,7 +53,7 @@ def enqueue(
     due_at: datetime | None = None,
     not_before: datetime | None = None,
 ) -> uuid.UUID:
-    """Make sure an untouched job of this kind waits for the model, and ring at commit if it is new or sooner.
+    """Make sure an untouched job of this kind waits for the model, and ring at commit.
 
     The untouched job is locked against being claimed until this transaction ends, so that whoever claims it
     sees what this transaction writes. A job that is put off, or due later, is brought forward by whoever
@@ -72,12 +72,10 @@ def enqueue(
     """
     untouched = (Job.model_id == model_id, Job.kind == kind, Job.state == JobState.READY, Job.attempts == 0)
     while True:
-        # Most often one waits that needs no change, and has been rung for: joining it is one statement.
-        joined = _join(session, untouched, due_at=due_at, not_before=not_before)
-        if joined is not None:
-            return joined
         job_id = (
-            _insert(session, model_id, kind, due_at=due_at, not_before=not_before)
+            # Most often one waits that needs no change: joining it is one statement.
+            _join(session, untouched, due_at=due_at, not_before=not_before)
+            or _insert(session, model_id, kind, due_at=due_at, not_before=not_before)
             # Brought forward first, and only then shared: a shared lock that grows can deadlock.
             or _bring_forward(session, untouched, due_at=due_at, not_before=not_before)
             or session.scalar(select(Job.id).where(*untouched).with_for_update(read=True))
