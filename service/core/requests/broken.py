@@ -38,9 +38,6 @@ ALONE_IN_A_ROW = 3
 HANDED_OVER = "its worker was told to stop"
 """Why a run ended whose job was given to another worker."""
 
-OUTCOMES = {"handed_over": "handed_over"}
-"""What a run that ended for this is counted as; `broken` otherwise."""
-
 
 @dataclass(frozen=True)
 class Breakdown:
@@ -183,8 +180,11 @@ def reap(session: Session, max_attempts: int) -> list[tuple[Lease, JobState]]:
 def put_back(
     session: Session, model_id: uuid.UUID, reason: str, *, why: str = "attempt_lost"
 ) -> Sequence[ForgetRequest]:
-    """Close what a broken attempt left open: its requests wait again; return them."""
-    _close_runs(session, model_id, reason, outcome=OUTCOMES.get(why))
+    """Close what a broken attempt left open: its requests wait again, and are returned.
+
+    Ledger and counters tell why.
+    """
+    _close_runs(session, model_id, reason, outcome=why)
     requests = repository.in_run(session, model_id)
     for request in requests:
         request.run_id = None
