@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from service.core.counting import repository as counting
 from service.core.counting.repository import Counter
+from service.core.ledger import repository as ledger
 from service.core.queue import board, evidence
 from service.core.queue import repository as queue
 from service.core.queue.models import JobKind, JobState
@@ -125,8 +126,7 @@ def fail(
         was_narrowed and _is_nobodys_fault(session, lease)
     ):
         waiting = []
-    for request in (*carried, *waiting):
-        lifecycle.move(session, request, Status.FAILED, reason=code)
+    lifecycle.move_all(session, [*carried, *waiting], Status.FAILED, reason=code)
     if lease.kind != JobKind.PURGE:
         ask_sweep(session, lease.model_id)
 
@@ -186,9 +186,14 @@ def put_back(
     """
     _close_runs(session, model_id, reason, outcome=why)
     requests = repository.in_run(session, model_id)
+    told = [
+        lifecycle.step(request, Status.QUEUED, reason=interims.reason_of(request), why=why)
+        for request in requests
+    ]
     for request in requests:
         request.run_id = None
-        lifecycle.move(session, request, Status.QUEUED, reason=interims.reason_of(request), why=why)
+    session.flush()
+    ledger.append_all(session, told)
     return requests
 
 
