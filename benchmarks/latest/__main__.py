@@ -54,13 +54,13 @@ class Figures:
 def main() -> None:
     """Measure, print the tables and one line a figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="200 callers wait, 32 MiB, fewer rounds")
+    parser.add_argument("--small", action="store_true", help="200 callers wait, 128 MiB, fewer rounds")
     parser.add_argument("--strict", action="store_true", help="exit 1 if a goal is missed")
     parser.add_argument("--only", choices=PARTS, help="one part alone")
     asked = parser.parse_args()
     load.require("wrk", "nginx")
     figures = Figures()
-    num_bytes = (32 if asked.small else 256) * MEBIBYTE
+    num_bytes = (128 if asked.small else 256) * MEBIBYTE
     with (
         tempfile.TemporaryDirectory(prefix="lethe-latest-") as folder,
         opened(Path(folder), num_bytes) as setting,

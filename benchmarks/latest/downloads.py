@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,12 +69,24 @@ def pull_at_once(setting: Setting, file: Path, version: int, rounds: int, num_ca
 
 
 def _crowd(url: str, authorization: str, num_callers: int) -> float:
-    """Return bytes a second from the first caller's start to the last one's end."""
-    command = [sys.executable, "-S", "-m", "benchmarks.latest.pulling", url, authorization, "1"]
-    began = time.perf_counter()
-    callers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(num_callers)]
-    num_bytes = sum(int(caller.communicate()[0].split()[0]) for caller in callers)
-    return num_bytes / (time.perf_counter() - began)
+    """Return bytes a second from the word that sends them off to the last one's end."""
+    command = [sys.executable, "-m", "benchmarks.latest.pulling", url, authorization]
+    with ExitStack() as stack:
+        callers = [
+            stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            for _ in range(num_callers)
+        ]
+        for caller in callers:
+            assert caller.stdout is not None and caller.stdout.readline() == "ready\n"
+        began = time.perf_counter()
+        for caller in callers:
+            assert caller.stdin is not None
+            caller.stdin.write("go\n")
+            caller.stdin.flush()
+        num_bytes = sum(int(caller.stdout.readline()) for caller in callers if caller.stdout is not None)
+        return num_bytes / (time.perf_counter() - began)
 
 
 @contextmanager

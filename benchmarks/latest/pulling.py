@@ -1,8 +1,8 @@
 """A client that pulls as fast as a socket can: no parsing beyond the head, no copy kept.
 
-    python -m benchmarks.latest.pulling URL [AUTHORIZATION] [TIMES]
+    python -m benchmarks.latest.pulling URL AUTHORIZATION
 
-Prints bytes, then the seconds of each of several pulls over one kept connection.
+Connects, says `ready`, pulls once when it is sent a line, and prints how many bytes came.
 """
 
 import socket
@@ -63,11 +63,12 @@ class Puller:
 
 
 def main() -> None:
-    """Pull, and print."""
-    url, authorization, times = [*sys.argv[1:], "", "1"][:3] if len(sys.argv) < 4 else sys.argv[1:4]
+    """Connect, wait for the word, pull, and print."""
+    url, authorization = sys.argv[1:]
     puller = Puller(url, authorization)
-    pulls = [puller.pull() for _ in range(int(times))]
-    print(pulls[0][0], *(f"{seconds:.6f}" for _, seconds in pulls))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(puller.pull()[0], flush=True)
 
 
 if __name__ == "__main__":

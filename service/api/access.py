@@ -36,7 +36,7 @@ class Authentication:
             kernel: Kernel = scope["app"].state.kernel
             try:
                 secret = _secret(Headers(scope=scope))
-                principal = kernel.callers.known(secret) or await kernel.callers.find(secret)
+                principal = await kernel.callers.find(secret)
             except errors.LetheError as error:
                 await problem_of(error)(scope, receive, send)
                 return
