@@ -1,36 +1,18 @@
 """`latest` from memory: the same answer as the route's, without a query, and never after a change."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import event
 from starlette.testclient import TestClient
 
-from tests.fixtures.api import MakeKey
+from tests.fixtures.api import MakeKey, statements
 from tests.fixtures.forgetting import Kernel
 from tests.fixtures.registry import ReadyModel
 
 PATH = "/v1/models/digits/versions/latest"
 AGES = 1000.0
 """Seconds: only news may end what is remembered."""
-
-
-@contextmanager
-def statements(app: FastAPI) -> Iterator[list[str]]:
-    """Collect what the service asks its database meanwhile."""
-    asked: list[str] = []
-    engine = app.state.kernel.engine
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        asked.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield asked
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 def test_what_is_remembered_is_told_without_a_query(

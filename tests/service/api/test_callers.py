@@ -12,8 +12,7 @@ from service.core import clock
 from service.core.access import service as access
 from service.core.access.models import ApiKey
 from service.core.db.session import Sessions, transaction
-from tests.fixtures.api import AS_ADMIN, MakeKey
-from tests.service.api.test_at_once import statements
+from tests.fixtures.api import AS_ADMIN, MakeKey, statements
 
 AGES = 1000.0
 PATIENCE_SECONDS = 20.0
