@@ -118,5 +118,5 @@ def test_positions_and_ids_are_not_shown():
     assert view.target.model_dump(mode="json") == {"kind": "samples", "classes": [], "num_samples": 7}
     assert set(view.model_dump()) == {
         "id", "model", "target", "status", "reason", "received_at", "due_at", "completed_at", "progress",
-        "run", "audit", "rungs", "interim", "acceptance", "review", "links",
+        "run", "audit", "rungs", "interim", "acceptance", "review", "correlation_id", "links",
     }  # fmt: skip
