@@ -124,6 +124,7 @@ def test_processes_are_told_of_servers_elsewhere_and_none_is_started(tmp_path: P
         **ELSEWHERE,
         "LETHE_DATA_DIR": str(tmp_path),
         "LETHE_ADMIN_KEY": home.admin_key(),
+        "LETHE_DRAIN_SECONDS": "2",
         "OMP_NUM_THREADS": "3",
     }
 

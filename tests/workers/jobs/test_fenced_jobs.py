@@ -3,6 +3,7 @@
 The engine stores what it made, as a real one does; what it stored in vain is swept (`runner`).
 """
 
+import os
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,7 @@ class SleepingEngine:
         self.lease: Lease | None = None
         self.before: dict[str, list[str]] | None = None
         self.is_stopped = False
+        self.pid = os.getpid()
 
     def call(self, asked: Any, expected: Any, *_rest: object) -> Any:
         """Answer."""
@@ -199,13 +201,13 @@ def test_a_worker_that_lost_its_lease_kills_its_engine_and_has_what_it_wrote_swe
     job_id = arrange(kernel, sessions, model, JobKind.UNLEARN)
     engine = SleepingEngine(store, sessions, "audit")
     zombie = replace(context, engine=engine)  # type: ignore[arg-type]
-    claim = queue.claim
+    claim = queue.claim_next
 
-    def claimed(*given: Any) -> Lease | None:
-        engine.lease = claim(*given)
+    def claimed(*given: Any, **named: Any) -> Lease | None:
+        engine.lease = claim(*given, **named)
         return engine.lease
 
-    monkeypatch.setattr(queue, "claim", claimed)
+    monkeypatch.setattr(queue, "claim_next", claimed)
 
     runner.run_job(zombie, job_id)
 

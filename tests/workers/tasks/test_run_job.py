@@ -1,50 +1,80 @@
 """The task: one bell, and jobs are run until none is left or the worker is told to stop."""
 
-import uuid
-from typing import Any, cast
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from celery import Celery
-from celery.worker import state
 
+from service.core import errors
+from service.core.db.engine import conninfo
+from service.core.db.session import Sessions
 from service.core.queue import doorbell
-from workers.jobs.context import Context
+from workers.jobs.drain import Drain
 from workers.tasks import run_job
 
 
+@dataclass
+class Worker:
+    """What the task needs of a context; its jobs are names, and running one takes it away."""
+
+    sessions: Sessions
+    waiting: list[str]
+    drain: Drain = field(default_factory=Drain)
+
+    def run(self, bell: UUID) -> bool:
+        """Do one job; tell whether there was one."""
+        if not self.waiting:
+            return False
+        if self.waiting.pop(0) == "the last before it leaves":
+            self.drain.begin()
+        return True
+
+
 @pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Jobs that wait, in place of the database; running one takes it away."""
-    waiting = ["unlearn", "purge", "refresh"]
-    monkeypatch.setattr(run_job, "run_job", lambda context, bell: bool(waiting) and bool(waiting.pop(0)))
-    return waiting
+def worker(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    """A worker for whom three jobs wait."""
+    monkeypatch.setattr(run_job, "run_job", Worker.run)
+    return Worker(sessions, ["unlearn", "purge", "refresh"])
 
 
-def ring(**options: Any) -> None:
+def hear(worker: Worker, bell: UUID) -> None:
     """Hear one bell."""
     app = Celery("test")
-    run_job.register(app, cast(Context, None), **options)
-    app.tasks[doorbell.TASK_NAME](str(uuid.uuid4()))
+    run_job.register(app, worker)  # type: ignore[arg-type]
+    app.tasks[doorbell.TASK_NAME](str(bell))
 
 
-def test_one_bell_is_enough_for_all_that_waits(jobs: list[str]) -> None:
-    ring()
+def test_one_bell_is_enough_for_all_that_waits(worker: Worker) -> None:
+    hear(worker, uuid4())
 
-    assert jobs == []
-
-
-def test_a_worker_that_is_told_to_stop_begins_no_other_job(jobs: list[str]) -> None:
-    ring(stop=lambda: len(jobs) == 1)
-
-    assert jobs == ["refresh"]
+    assert worker.waiting == []
 
 
-@pytest.mark.parametrize("signal", ["should_stop", "should_terminate"])
-def test_celerys_shutdown_is_heard_also_with_exit_code_0(
-    jobs: list[str], monkeypatch: pytest.MonkeyPatch, signal: str
+def test_a_worker_that_is_told_to_stop_begins_no_other_job_and_rings_for_the_others(
+    worker: Worker, database_url: str
 ) -> None:
-    monkeypatch.setattr(state, signal, 0)
+    worker.waiting[0] = "the last before it leaves"
+    bell = uuid4()
+    with psycopg.connect(conninfo(database_url), autocommit=True) as line:
+        line.execute(f"LISTEN {doorbell.JOBS_CHANNEL}")
 
-    ring()
+        hear(worker, bell)
 
-    assert len(jobs) == 3
+        rung = [notice.payload for notice in line.notifies(timeout=5, stop_after=1)]
+    assert worker.waiting == ["purge", "refresh"]
+    assert rung == [str(bell)]
+
+
+def test_a_database_that_is_out_is_left_to_the_next_bell(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out(worker: Worker, bell: UUID) -> bool:
+        raise errors.Unavailable("The database did not answer.")
+
+    monkeypatch.setattr(run_job, "run_job", out)
+
+    hear(worker, uuid4())
+
+    assert len(worker.waiting) == 3

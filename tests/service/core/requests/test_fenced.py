@@ -34,6 +34,7 @@ BEFORE_A_RUN: dict[str, Write] = {
     "queue.finish": lambda session, lease, _, __: queue.finish(session, lease),
     "queue.park": lambda session, lease, _, __: queue.park(session, lease, "broken"),
     "queue.give_back": lambda session, lease, _, __: queue.give_back(session, lease, "broken"),
+    "queue.hand_over": lambda session, lease, _, __: queue.hand_over(session, lease, "told to stop"),
     "queue.take_away": lambda session, lease, _, __: queue.take_away(session, lease, "broken"),
     "evidence.note": lambda session, lease, _, __: evidence.note(session, lease, "broken", {}),
     "runs.take": lambda session, lease, _, __: runs.take(session, lease),
@@ -48,6 +49,7 @@ IN_A_RUN: dict[str, Write] = {
     ),
     "broken.retry": lambda session, lease, _, __: broken.retry(session, lease, "broken"),
     "broken.fail": lambda session, lease, _, __: broken.fail(session, lease, "broken"),
+    "broken.hand_over": lambda session, lease, _, __: broken.hand_over(session, lease),
     "broken.settle": lambda session, lease, _, __: broken.settle(session, lease, Breakdown("broken"), 3),
 }
 AT_AUDIT: dict[str, Write] = {
