@@ -88,6 +88,12 @@ bench-audit: setup ## How often the audit is right, and what it costs (SMALL=1: 
 	$(BIN)/python -m benchmarks.audit_classes --strict $(if $(SMALL),--small)
 	$(BIN)/python -m benchmarks.audit $(if $(SMALL),--small)
 
+.PHONY: bench-load
+bench-load: setup ## Bursts, intake, polling and unit costs (SMALL=1: minutes; intake wants wrk, polling wrk and nginx)
+	for name in burst intake latest scale; do \
+		$(BIN)/python -m benchmarks.$$name $(if $(SMALL),--small) || exit 1; \
+	done
+
 .PHONY: chaos
 chaos: setup ## Kill processes at every step and look for what broke (KILLS=1000 by default)
 	$(BIN)/python -m benchmarks.chaos --strict $(if $(KILLS),--kills $(KILLS))

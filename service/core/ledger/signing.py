@@ -11,6 +11,7 @@ in a newline and opens with the log's name, which holds no space; a certificate'
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -82,7 +83,7 @@ class Verifier:
         return True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Signer:
     """A named private key."""
 
@@ -92,7 +93,7 @@ class Signer:
     def __post_init__(self) -> None:
         require_key_name(self.name)
 
-    @property
+    @cached_property
     def verifier(self) -> Verifier:
         """The public half."""
         return Verifier(self.name, self.private_key.public_key().public_bytes_raw())
