@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
+LOOK_SECONDS = 0.01
 KIBIBYTE = 1024
 """Unit of `ru_maxrss` on Linux."""
 
@@ -76,10 +78,17 @@ class Child:
         """Whether it has not ended."""
         return self._collect(os.WNOHANG) is None
 
-    def end(self) -> Remains:
-        """Kill it, if it lives, and return its remains."""
+    def end(self, patience_seconds: float = 0.0) -> Remains:
+        """Kill it, if it lives, and return its remains.
+
+        Args:
+            patience_seconds: How long to let it end by itself. A process that dies closes its socket a moment
+                before its end can be told from a kill.
+        """
         self.line.close()
-        remains = self._collect(os.WNOHANG)
+        give_up_at = time.monotonic() + patience_seconds
+        while (remains := self._collect(os.WNOHANG)) is None and time.monotonic() < give_up_at:
+            time.sleep(LOOK_SECONDS)
         if remains is not None:
             return remains
         os.kill(self.pid, signal.SIGKILL)  # it cannot be another's pid: this process was not collected yet

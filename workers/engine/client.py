@@ -15,6 +15,8 @@ Reply = TypeVar("Reply", bound=Message)
 OnProgress = Callable[[str, float], None]
 
 POLL_SECONDS = 0.1
+DYING_SECONDS = 2.0
+"""A child whose line broke is dying, and has this long to do so: then its end tells why."""
 log = logging.get(__name__)
 
 
@@ -89,16 +91,16 @@ class Engine:
         except EngineRefused:
             raise
         except (EOFError, OSError) as error:
-            raise EngineDied(asked.call, self.stop()) from error
+            raise EngineDied(asked.call, self.stop(DYING_SECONDS)) from error
         except BaseException:
             self.stop()
             raise
 
-    def stop(self) -> Remains | None:
-        """Kill the child, if it lives, and return its remains; None if there was none."""
+    def stop(self, patience_seconds: float = 0.0) -> Remains | None:
+        """Kill the child, if it lives after a while, and return its remains; None if there was none."""
         child, self._child = self._child, None
         self.holdings = None
-        return child.end() if child is not None else None
+        return child.end(patience_seconds) if child is not None else None
 
     def _too_slow(self, asked: Call, allowed_seconds: float) -> EngineTooSlow:
         """Kill the child and return why."""
