@@ -183,20 +183,3 @@ def _awaiting_decision(session: Session, request_id: uuid.UUID) -> ForgetRequest
     if run is not None:
         registry.drop_candidate(session, run.id)
     return request
-
-
-def _moved(
-    request: ForgetRequest, following: Status, reason: str | None, facts: Mapping[str, Any]
-) -> ledger.Fact:
-    """Change a request's state and return what the ledger is to tell of it."""
-    previous = request.status
-    request.status = transition(Status(previous), following)
-    request.reason = reason
-    if following == Status.COMPLETED:
-        request.completed_at = clock.now()
-    if following in CLOSED:
-        request.positions = None
-    body: dict[str, Any] = {"request": str(request.id), "from": previous, **facts}
-    if reason is not None:
-        body["reason"] = reason
-    return ledger.Fact(f"request.{following}", body, request.id)
