@@ -15,7 +15,9 @@ def test_a_cursor_reads_back():
     assert read_cursor(None) is None
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "AAAA", "%", "é", "A" * 5000, cursor_of(uuid.UUID(int=1)) + "AA"])
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "AAAA", "%", "é", "A" * 5000, cursor_of(uuid.UUID(int=1)) + "AA"]
+)
 def test_what_is_no_cursor_is_refused(cursor: str):
     with pytest.raises(errors.Invalid) as refusal:
         read_cursor(cursor)
