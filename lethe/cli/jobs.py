@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from lethe.cli.connection import HomeOption, connect
 from lethe.home import DEFAULT_HOME
@@ -24,18 +22,17 @@ def show(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """List jobs, newest first, with what each attempt at a parked one left behind."""
-    table = Table("job", "model", "kind", "state", "attempts", "reason")
-    attempts = Table("job", "attempt", "at", "stage", "served", "ended by", "memory", "worker")
     with connect(home) as client:
-        for job in client.jobs(state=state, model=model):
-            table.add_row(job.id, job.model, job.kind, job.state, str(job.attempts), job.reason or "")
-            if job.state == "parked":
-                for entry in job.evidence:
-                    attempts.add_row(job.id, *_told(entry))
-    console = Console()
-    console.print(table)
-    if attempts.row_count:
-        console.print(attempts)
+        jobs = [*client.jobs(state=state, model=model)]
+    if not jobs:
+        typer.echo("no such job")
+    for job in jobs:
+        typer.echo(f"{job.id}  {job.model}  {job.kind}  {job.state}, {job.attempts} attempts")
+        if job.reason:
+            typer.echo(f"  {job.reason}")
+        if job.state == "parked":
+            for entry in job.evidence:
+                typer.echo(f"  attempt {_told(entry)}")
 
 
 @app.command("retry")
@@ -49,16 +46,14 @@ def retry(
     typer.echo(f"{job} is put back; {len(requests)} of its requests wait again")
 
 
-def _told(entry: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return one attempt's line."""
-    end = entry.get("signal") or entry.get("code") or entry["reason"]
+def _told(entry: Mapping[str, Any]) -> str:
+    """Return what one attempt left behind, as one line: an id that wraps could not be copied."""
     memory = entry.get("peak_memory_bytes")
-    return (
-        str(entry["attempt"]),
-        entry["at"],
-        entry.get("stage") or "",
-        str(entry.get("served") or ""),
-        end,
-        f"{memory / MEBIBYTE:.0f} MiB" if memory else "",
-        entry.get("owner") or "",
+    facts = (
+        entry.get("stage"),
+        f"serving {entry['served']}" if entry.get("served") else None,
+        entry.get("signal") or entry.get("code") or entry["reason"],
+        f"{memory / MEBIBYTE:.0f} MiB at most" if memory else None,
+        entry.get("owner"),
     )
+    return f"{entry['attempt']}, {entry['at']}: " + ", ".join(fact for fact in facts if fact)

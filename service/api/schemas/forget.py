@@ -20,7 +20,7 @@ from service.api.schemas.request import RequestView
 from service.api.schemas.values import Body, Code, ModelName
 from service.core import clock
 from service.core.requests import intake, targets
-from service.core.requests.models import TargetKind
+from service.core.requests.models import AUTO, TargetKind
 from service.core.requests.review import Choice
 
 MAX_SAMPLES = 100_000
@@ -128,7 +128,7 @@ class Forget(Body):
 
     model: ModelName
     target: Target
-    method: Code = Field(default=intake.AUTO, description="A method of `GET /v1/methods`, or `auto`.")
+    method: Code = Field(default=AUTO, description="A method of `GET /v1/methods`, or `auto`.")
     submitted_at: SubmittedAt | None = Field(
         default=None, description="When the person asked; the legal clock starts there. Default: now."
     )

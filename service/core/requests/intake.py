@@ -24,11 +24,9 @@ from service.core.registry import repository as registry
 from service.core.registry.models import Model, ModelState
 from service.core.registry.policy import Policy
 from service.core.requests import idempotency, lifecycle, targets
-from service.core.requests.models import ForgetRequest, TargetKind
+from service.core.requests.models import AUTO, ForgetRequest, TargetKind
 from service.core.requests.states import Status
 from service.core.requests.targets import Resolved, Target
-
-AUTO = "auto"
 
 fingerprint = idempotency.fingerprint
 
