@@ -105,10 +105,11 @@ help:
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-# uv removes what the lock does not name, Lethe itself included, and keeps pip and uv: so Lethe comes last.
+# uv removes what the lock does not name, Lethe itself included, and keeps pip and uv: so Lethe comes last. Bytecode
+# is compiled now: where Python is told not to write any, each process would compile all of torch, 10 s of it.
 $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/uv
-	@echo "Installing what requirements.lock names into $(VENV); the first time that takes a minute or two"
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@echo "Installing what requirements.lock names into $(VENV); the first time that takes two minutes or so"
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -1,6 +1,7 @@
 """Builds a model from the name of its factory: torchvision's, our own, or one an operator allows.
 
-Nothing else is imported or called, so a registration can run no code of the sender's choice.
+Nothing else is imported or called, so a registration can run no code of the sender's choice. torchvision's
+models are imported when one is first asked for: they draw in torch's compiler, as long as torch itself.
 """
 
 import importlib
@@ -9,7 +10,6 @@ from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
-import torchvision
 from torch import nn
 
 from workers.numerics import ensembles
@@ -89,8 +89,10 @@ def _find(factory: str, allowed: Collection[str]) -> Callable[..., Any]:
     if factory in OURS:
         return OURS[factory]
     module_name, _, name = factory.partition(":")
-    if module_name == _TORCHVISION and name in torchvision.models.list_models(module=torchvision.models):
-        return torchvision.models.get_model_builder(name)  # type: ignore[no-any-return]
+    if module_name == _TORCHVISION:
+        models = importlib.import_module(_TORCHVISION)
+        if name in models.list_models(module=models):
+            return models.get_model_builder(name)  # type: ignore[no-any-return]
     if factory not in allowed:
         raise ArchitectureError(
             f"expected {_TORCHVISION}:NAME of a registered classifier, one of {', '.join(OURS)}, "

@@ -1,18 +1,16 @@
 """Data sets in torchvision's file formats under a local root; nothing is ever downloaded.
 
 MNIST and its kin are read from their raw idx files. CIFAR's files are pickles, and torchvision opens them
-only after their MD5 was that of the published file, so no other pickle can be slipped in.
+only after their MD5 was that of the published file, so no other pickle can be slipped in. torchvision itself
+is imported when a data set is first opened: it draws in torch's compiler, as long as torch itself.
 """
 
-from collections.abc import Callable, Mapping
+import importlib
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision import datasets
 
 from workers.numerics import seeding
 from workers.numerics.datasets.base import (
@@ -24,14 +22,8 @@ from workers.numerics.datasets.base import (
 )
 from workers.numerics.datasets.pixels import as_images
 
-DATASETS: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    {
-        "MNIST": datasets.MNIST,
-        "FashionMNIST": datasets.FashionMNIST,
-        "CIFAR10": datasets.CIFAR10,
-        "CIFAR100": datasets.CIFAR100,
-    }
-)
+DATASETS = ("MNIST", "FashionMNIST", "CIFAR10", "CIFAR100")
+"""Names of torchvision's classes."""
 _HOLDOUT_SHARE = 0.1
 
 
@@ -58,7 +50,8 @@ def open_torchvision(
             f"expected raw files under {path}, got a `processed` folder of torch.save files; remove it"
         )
     try:
-        parts = [DATASETS[dataset](root=path, train=train, download=False) for train in (True, False)]
+        files = getattr(importlib.import_module("torchvision.datasets"), dataset)
+        parts = [files(root=path, train=train, download=False) for train in (True, False)]
     except (RuntimeError, OSError, ValueError, AssertionError) as error:
         raise DatasetSpecError(
             f"expected {dataset} under {path}, got: {error}; download it there with torchvision first"
