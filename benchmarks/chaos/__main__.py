@@ -35,10 +35,15 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=6, help="models that forget")
     parser.add_argument("--workers", type=int, default=3, help="workers that serve them")
     parser.add_argument("--seed", type=int, default=1, help="of every choice")
+    parser.add_argument(
+        "--cold", action="store_true", help="start each worker anew; slower, as torch is imported"
+    )
     parser.add_argument("--keep", type=Path, help="folder of the cluster; a temporary one without")
     asked = parser.parse_args()
     folder = asked.keep or Path(tempfile.mkdtemp(prefix="lethe-chaos-"))
-    cluster = Cluster(folder.resolve(), LEASE_SECONDS, asked.workers, skews={1: SKEW_SECONDS})
+    cluster = Cluster(
+        folder.resolve(), LEASE_SECONDS, asked.workers, skews={1: SKEW_SECONDS}, is_cold=asked.cold
+    )
     outcome = campaign.run(
         cluster,
         seed=asked.seed,

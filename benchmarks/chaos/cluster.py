@@ -18,6 +18,7 @@ from alembic.config import Config
 from sqlalchemy import create_engine
 
 import lethe
+from benchmarks.chaos.nursery import Forked, Nursery
 from lethe.client import LetheClient
 from lethe.embedded.postgres import EmbeddedPostgres
 from lethe.embedded.process import Program, free_port, launch, stop, wait_ready
@@ -38,6 +39,7 @@ class Cluster:
         num_workers: Worker processes.
         num_relays: Relay processes.
         skews: Seconds by which the clock of a worker is wrong, by its number.
+        is_cold: Whether each worker is started anew, as a supervisor would, not forked from a nursery.
     """
 
     folder: Path
@@ -45,6 +47,7 @@ class Cluster:
     num_workers: int
     num_relays: int = 2
     skews: Mapping[int, float] = field(default_factory=dict)
+    is_cold: bool = False
 
     def __post_init__(self) -> None:
         """Choose ports; nothing runs yet."""
@@ -54,7 +57,8 @@ class Cluster:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.client = LetheClient(self.url, ADMIN_KEY)
         self.dooms_folder = self.folder / "dooms"
-        self._running: dict[str, tuple[Program, Popen[bytes]]] = {}
+        self._nursery = Nursery(self.folder / "nursery.sock")
+        self._running: dict[str, tuple[Program, Popen[bytes] | Forked]] = {}
         self._lock = threading.RLock()
         self._closed = threading.Event()
 
@@ -78,7 +82,7 @@ class Cluster:
         for name in names:
             with self._lock:
                 program = self._program(name)
-                process = launch(program)
+                process = self._launch(program)
                 self._running[name] = (program, process)
             wait_ready(program, process)
 
@@ -92,6 +96,8 @@ class Cluster:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
         engine.dispose()
+        if not self.is_cold:
+            self.start("nursery")
         self.start("api", *self.relays, *self.workers)
         threading.Thread(target=self._revive, daemon=True).start()
 
@@ -161,6 +167,7 @@ class Cluster:
             ),
             "relay": ("-m", "workers.relay"),
             "worker": ("-m", "benchmarks.chaos.doomed"),
+            "nursery": ("-m", "benchmarks.chaos.nursery", str(self.folder / "nursery.sock")),
         }[kind]
         skew = self.skews.get(int(number or 0), 0.0) if kind == "worker" else 0.0
         return Program(
@@ -168,9 +175,14 @@ class Cluster:
             command=(sys.executable, *arguments),
             log=self.folder / f"{name}.log",
             environment={**self._variables(), "LETHE_CHAOS_SKEW": str(skew)},
-            is_ready=(lambda pid: self._answers()) if kind == "api" else (lambda pid: True),
+            is_ready={"api": self._answers, "nursery": self._nursery.answers}.get(kind, lambda pid: True),
             ready_timeout_seconds=120.0,
         )
+
+    def _launch(self, program: Program) -> Popen[bytes] | Forked:
+        if program.name in self.workers and not self.is_cold:
+            return self._nursery.fork(program.log, program.environment)
+        return launch(program)
 
     def _variables(self) -> dict[str, str]:
         return {
@@ -186,7 +198,7 @@ class Cluster:
             "PYTHONPATH": os.pathsep.join([str(CODE_ROOT), os.environ.get("PYTHONPATH", "")]),
         }
 
-    def _answers(self) -> bool:
+    def _answers(self, pid: int) -> bool:
         try:
             return httpx.get(f"{self.url}/readyz", timeout=2.0, trust_env=False).is_success
         except httpx.TransportError:
@@ -199,4 +211,4 @@ class Cluster:
                 for name, (program, process) in [*self._running.items()]:
                     if process.poll() is not None and not self._closed.is_set():
                         program.tidy()
-                        self._running[name] = (program, launch(program))
+                        self._running[name] = (program, self._launch(program))

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from lethe.embedded import leash
 
@@ -56,6 +57,22 @@ class Program:
     death_signal: signal.Signals = signal.SIGKILL
 
 
+class Process(Protocol):
+    """What is needed of a process that was started: as of `subprocess.Popen`."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """Return how it ended, None while it lives."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Block until it has ended; raises `subprocess.TimeoutExpired`."""
+
+    def send_signal(self, sig: int, /) -> None:
+        """Send it a signal, if it lives."""
+
+
 def launch(program: Program) -> subprocess.Popen[bytes]:
     """Prepare and start a program on its leash; it may not be ready yet.
 
@@ -78,7 +95,7 @@ def leashed(command: tuple[str, ...], death_signal: signal.Signals) -> list[str]
     return [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), str(int(death_signal)), *command]
 
 
-def wait_ready(program: Program, process: subprocess.Popen[bytes]) -> None:
+def wait_ready(program: Program, process: Process) -> None:
     """Block until the program is ready.
 
     Raises:
@@ -102,7 +119,7 @@ def too_slow(program: Program) -> ProgramError:
     return ProgramError(f"{program.name} was not ready after {seconds:.0f} s." + last_words(program.log))
 
 
-def stop(program: Program, process: subprocess.Popen[bytes]) -> None:
+def stop(program: Program, process: Process) -> None:
     """Stop the program in good order, or kill it when that takes too long; what it started goes with it."""
     if process.poll() is None:
         process.send_signal(program.stop_signal)
