@@ -16,10 +16,10 @@ from typing import Any
 
 from benchmarks.chaos.dooms import Dooms
 from service.core import clock
-from service.core.queue import repository as queue
+from service.core.queue import endings
 from service.core.queue.models import JobKind
 from service.core.registry import service as registry
-from service.core.requests import runs
+from service.core.requests import publishing
 from workers import __main__ as worker
 from workers.engine import messages
 from workers.engine.client import Engine
@@ -38,7 +38,7 @@ def main() -> None:
         clock.now = lambda: true_now() + skew
     _wrap_engine(dooms)
     _wrap_jobs(dooms)
-    _after(runs, "publish", dooms, "publishing")
+    _after(publishing, "publish", dooms, "publishing")
     _after(registry, "renew_preparation", dooms, "refreshing")
     worker.main()
 
@@ -74,14 +74,14 @@ def _wrap_jobs(dooms: Dooms) -> None:
 
     for kind, job in runner.JOBS.items():
         runner.JOBS[kind] = watched(kind, job)
-    plain_finish = queue.finish
+    plain_finish = endings.finish
 
     def finish(session: Any, lease: Any) -> None:
         plain_finish(session, lease)
         if lease.kind is JobKind.PURGE:
             dooms.reach("purging")
 
-    queue.finish = finish
+    endings.finish = finish
     plain_run = runner.run_job
 
     def acknowledged(*given: Any) -> bool:

@@ -25,13 +25,14 @@ from service.core.ledger.pseudonyms import Pseudonymiser
 from service.core.ledger.signing import Signer
 from service.core.lineage import repository as lineage
 from service.core.lineage.models import Split
+from service.core.queue import endings, leases
 from service.core.queue import repository as queue
 from service.core.queue.models import Job, JobKind, JobState
 from service.core.registry import service as registry
 from service.core.registry.models import Model
 from service.core.registry.policy import Policy
 from service.core.registry.service import NamedFile, Registration
-from service.core.requests import broken, intake, lifecycle, runs
+from service.core.requests import broken, intake, lifecycle, publishing, runs
 from service.core.requests.certificates import Signatory
 from service.core.requests.intake import Intake, Target
 from service.core.requests.models import TargetKind
@@ -214,7 +215,7 @@ def of_sweeps(ground: Ground, num_models: int, repeats: int) -> Iterator[Figure]
                 select(Job.id).where(Job.state == JobState.READY, Job.due_at.is_not(None)).limit(1)
             )
             assert ready is not None
-            lease = queue.claim(session, ready, "benchmark", 60.0)
+            lease = leases.claim(session, ready, "benchmark", 60.0)
             assert lease is not None
             claimed.append(lease)
 
@@ -222,7 +223,7 @@ def of_sweeps(ground: Ground, num_models: int, repeats: int) -> Iterator[Figure]
 
     def end() -> None:
         with transaction(ground.sessions) as session:
-            queue.finish(session, claimed.pop())
+            endings.finish(session, claimed.pop())
 
     yield Figure("finish_ms", _timed(repeats, end), "ms")
 
@@ -258,7 +259,7 @@ def _complete(ground: Ground) -> tuple[float, int]:
                 .where(Job.model_id == model_id, Job.state == JobState.READY, Job.kind != JobKind.UNLEARN)
                 .values(state=JobState.DONE, finished_at=clock.now())
             )
-            lease = queue.claim(session, ready, "benchmark:1", 600.0)
+            lease = leases.claim(session, ready, "benchmark:1", 600.0)
             assert lease is not None
         with transaction(ground.sessions) as session:
             assignment = runs.take(session, lease)
@@ -271,7 +272,9 @@ def _complete(ground: Ground) -> tuple[float, int]:
         with transaction(ground.sessions) as session:
             name = session.get_one(Model, lease.model_id).name
             files = _files(name, assignment.base_version + 1)
-            runs.publish(session, lease, assignment, runs.Publication(files, "approximate"), ground.signatory)
+            publishing.publish(
+                session, lease, assignment, publishing.Publication(files, "approximate"), ground.signatory
+            )
         versions += 1
 
 

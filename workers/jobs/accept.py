@@ -2,10 +2,10 @@
 
 from service.core import logging
 from service.core.db.session import transaction
-from service.core.queue.repository import Lease
+from service.core.queue.leases import Lease
 from service.core.registry.models import Model
-from service.core.requests import repository, runs
-from service.core.requests.runs import Publication
+from service.core.requests import acceptance, publishing, repository
+from service.core.requests.publishing import Publication
 from workers.engine import messages
 from workers.engine.client import Pulse
 from workers.engine.messages import StoredFile
@@ -26,7 +26,7 @@ def accept(context: Context, lease: Lease, pulse: Pulse) -> None:
         errors.LetheError: The store or the database is out, or the base version is no longer served.
     """
     with transaction(context.sessions) as session:
-        accepted = runs.take_accepted(session, lease)
+        accepted = acceptance.take_accepted(session, lease)
         if accepted is None:
             return
         model = session.get_one(Model, lease.model_id)
@@ -56,5 +56,5 @@ def accept(context: Context, lease: Lease, pulse: Pulse) -> None:
     )
     publication = Publication((*named(carried.files), *report), candidate.guarantee, facts, accepted.rung)
     with transaction(context.sessions) as session:
-        version = runs.publish_accepted(session, lease, accepted, publication, context.signatory)
+        version = publishing.publish_accepted(session, lease, accepted, publication, context.signatory)
     log.info("run.accepted", run=str(assignment.run_id), version=version.number)

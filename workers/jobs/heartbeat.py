@@ -6,8 +6,8 @@ from types import TracebackType
 
 from service.core import errors, logging
 from service.core.db.session import Sessions, transaction
-from service.core.queue import repository as queue
-from service.core.queue.repository import Lease
+from service.core.queue import leases
+from service.core.queue.leases import Lease
 
 log = logging.get(__name__)
 
@@ -60,7 +60,7 @@ class Heartbeat:
             asked_at = time.monotonic()
             try:
                 with transaction(self._sessions) as session:
-                    queue.heartbeat(session, self._lease, self._lease_seconds)
+                    leases.heartbeat(session, self._lease, self._lease_seconds)
             except errors.LeaseLost:
                 self._is_lost = True
                 return

@@ -22,7 +22,7 @@ from typing import Any
 
 from service.core.registry.policy import Policy
 from service.core.requests import interims
-from service.core.requests.runs import Assignment
+from service.core.requests.assignments import Assignment
 from workers.engine.messages import Group, Step
 from workers.preparation.rehearsal import experience
 from workers.preparation.rehearsal.record import CaseKind, Rehearsal

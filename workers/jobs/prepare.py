@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session
 from service.core import errors, logging
 from service.core.db.session import transaction
 from service.core.lineage import repository as lineage
+from service.core.queue import endings, leases
 from service.core.queue import repository as queue
+from service.core.queue.leases import Lease
 from service.core.queue.models import JobKind
-from service.core.queue.repository import Lease
 from service.core.registry import service as registry
 from service.core.registry.models import Model
 from service.core.registry.service import NamedFile
@@ -33,7 +34,7 @@ def prepare(context: Context, lease: Lease, pulse: Pulse) -> None:
     with transaction(context.sessions) as session:
         model = session.get_one(Model, lease.model_id)
         if model.served_version is not None or model.upload_sha256 is None:
-            queue.finish(session, lease)
+            endings.finish(session, lease)
             return
         spec = spec_of(session, model)
         excluded = tuple(lineage.buried_elsewhere(session, model.dataset_id, model.id))
@@ -44,10 +45,10 @@ def prepare(context: Context, lease: Lease, pulse: Pulse) -> None:
         asked = messages.Prepare(model=spec, weights_sha256=upload, excluded=excluded, lineage_path=str(rows))
         reply = context.engine.call(asked, messages.PrepareReply, pulse, ignore_progress)
         with transaction(context.sessions) as session:
-            queue.fence(session, lease)
+            leases.fence(session, lease)
             model = session.get_one(Model, lease.model_id, with_for_update=True)
             if model.upload_sha256 != upload:
-                queue.finish(session, lease)  # a newer upload has its own job
+                endings.finish(session, lease)  # a newer upload has its own job
                 return
             _ingest(session, model, reply.manifest_digest, rows)
             model.num_classes = reply.num_classes
@@ -64,7 +65,7 @@ def prepare(context: Context, lease: Lease, pulse: Pulse) -> None:
             queue.enqueue(session, model.id, JobKind.STUDY)
             if lease.attempts > 1:
                 queue.enqueue(session, model.id, JobKind.PURGE)  # what lost attempts left in the store
-            queue.finish(session, lease)
+            endings.finish(session, lease)
     finally:
         rows.unlink(missing_ok=True)
     log.info("model.prepared", model=str(lease.model_id))

@@ -6,8 +6,8 @@ from pathlib import Path
 from service.core import logging
 from service.core.db.session import transaction
 from service.core.lineage import repository as lineage
-from service.core.queue import repository as queue
-from service.core.queue.repository import Lease
+from service.core.queue import endings, leases
+from service.core.queue.leases import Lease
 from service.core.registry import repository as registry
 from service.core.registry import service
 from service.core.registry.models import Model
@@ -37,7 +37,7 @@ def purge(context: Context, lease: Lease, pulse: Pulse) -> None:
     """
     states = _forgotten_states(context, lease, pulse)
     with transaction(context.sessions) as session:
-        queue.fence(session, lease)  # held to the end: what is living cannot change while files go
+        leases.fence(session, lease)  # held to the end: what is living cannot change while files go
         model = session.get_one(Model, lease.model_id)
         living = registry.live_digests(session, model.id)
         versions = registry.withdrawn_versions(session, model.id)
@@ -57,7 +57,7 @@ def purge(context: Context, lease: Lease, pulse: Pulse) -> None:
             _delete(state)
         context.store.sweep_checkpoints(model.space)  # no other job of this model runs meanwhile
         context.store.sweep_partials(model.space, time.time() - ABANDONED_SECONDS)
-        queue.finish(session, lease)
+        endings.finish(session, lease)
     log.info("model.purged", model=str(lease.model_id), versions=[version.number for version in versions])
 
 

@@ -3,9 +3,10 @@
 from service.core import logging
 from service.core.db.session import transaction
 from service.core.lineage import repository as lineage
+from service.core.queue import endings, leases
 from service.core.queue import repository as queue
+from service.core.queue.leases import Lease
 from service.core.queue.models import JobKind
-from service.core.queue.repository import Lease
 from service.core.registry import repository as registry
 from service.core.registry import service
 from service.core.registry.models import Model
@@ -30,13 +31,13 @@ def refresh(context: Context, lease: Lease, pulse: Pulse) -> None:
         model = session.get_one(Model, lease.model_id)
         number = model.served_version
         if number is None:
-            queue.finish(session, lease)
+            endings.finish(session, lease)
             return
         forgotten = interims.forgotten(session, model)
         barred = lineage.buried_elsewhere(session, model.dataset_id, model.id)
         base = files_of(session, model, number)
         if is_masked(base):  # it keeps what belongs to the weights without the mask, for the next run
-            queue.finish(session, lease)
+            endings.finish(session, lease)
             return
         asked = messages.Refresh(
             model=spec_of(session, model),
@@ -46,10 +47,10 @@ def refresh(context: Context, lease: Lease, pulse: Pulse) -> None:
         )
     reply = context.engine.call(asked, messages.RefreshReply, pulse, ignore_progress)
     with transaction(context.sessions) as session:
-        queue.fence(session, lease)
+        leases.fence(session, lease)
         model = session.get_one(Model, lease.model_id, with_for_update=True)
         version = registry.version_numbered(session, model.id, number)
         service.renew_preparation(session, model, version, named(reply.files))
         queue.enqueue(session, model.id, JobKind.STUDY)
-        queue.finish(session, lease)
+        endings.finish(session, lease)
     log.info("model.refreshed", model=str(lease.model_id), version=number)

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from service.core import errors, logging, tracing
 from service.core.db.session import transaction
 from service.core.lineage import repository as lineage
-from service.core.queue import repository as queue
+from service.core.queue import leases
+from service.core.queue.leases import Lease
 from service.core.queue.models import JobKind
-from service.core.queue.repository import Lease
 from service.core.registry.models import Model
 from service.core.requests import broken
 from service.core.requests.broken import Breakdown
@@ -54,7 +54,7 @@ def run_job(context: Context, job_id: uuid.UUID) -> bool:
         Whether there was something to do.
     """
     with transaction(context.sessions) as session:
-        lease = queue.claim_next(
+        lease = leases.claim_next(
             session,
             context.owner,
             context.settings.lease_seconds,

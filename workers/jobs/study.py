@@ -15,9 +15,10 @@ from typing import Any
 from service.core import clock, errors, logging
 from service.core.db.session import Sessions, transaction
 from service.core.lineage import repository as lineage
+from service.core.queue import endings, leases
 from service.core.queue import repository as queue
+from service.core.queue.leases import Lease
 from service.core.queue.models import JobKind
-from service.core.queue.repository import Lease
 from service.core.registry import repository as registry
 from service.core.registry import service
 from service.core.registry.models import Model
@@ -95,7 +96,7 @@ class Courtesy:
     def _is_held_up(self) -> bool:
         try:
             with transaction(self._sessions) as session:
-                return queue.is_held_up(session, self._lease)
+                return leases.is_held_up(session, self._lease)
         except errors.Unavailable:
             return False  # whether the lease holds is for its own pulse to say
 
@@ -116,11 +117,11 @@ def study(context: Context, lease: Lease, pulse: Pulse) -> None:
         number = model.served_version
         policy = Policy.model_validate(model.policy)
         if number is None or policy.study_seconds == 0:
-            queue.finish(session, lease)
+            endings.finish(session, lease)
             return
         base = files_of(session, model, number)
         if is_masked(base):  # the run that forgets behind the mask comes first
-            queue.finish(session, lease)
+            endings.finish(session, lease)
             return
         told = registry.version_numbered(session, model.id, number).facts.get(STUDY, {})
         forgotten = interims.forgotten(session, model)
@@ -181,7 +182,7 @@ def _commit(
 ) -> None:
     """End the job with what its turn made, if the version is served still, and enqueue the next turn."""
     with transaction(context.sessions) as session:
-        queue.fence(session, lease)
+        leases.fence(session, lease)
         model = session.get_one(Model, lease.model_id, with_for_update=True)
         is_served = model.served_version == number
         if is_served:
@@ -191,7 +192,7 @@ def _commit(
             version.facts = {**version.facts, STUDY: dict(facts)}
         if not (is_served and is_done):
             queue.enqueue(session, lease.model_id, JobKind.STUDY)
-        queue.finish(session, lease)
+        endings.finish(session, lease)
 
 
 def _private_files(asked: messages.Study, reply: StudyReply) -> tuple[StoredFile, ...] | None:

@@ -15,12 +15,14 @@ from typing import Any
 from service.core import logging, tracing
 from service.core.db.session import transaction
 from service.core.methods import repository as methods
-from service.core.queue.repository import Lease
+from service.core.queue.leases import Lease
 from service.core.registry.models import Model
 from service.core.registry.policy import Policy
 from service.core.registry.service import NamedFile
-from service.core.requests import runs
-from service.core.requests.runs import Assignment, Kept, Publication
+from service.core.requests import publishing, runs
+from service.core.requests.assignments import Assignment
+from service.core.requests.publishing import Publication
+from service.core.requests.runs import Kept
 from workers.engine import messages
 from workers.engine.client import Pulse
 from workers.engine.errors import EngineRefused
@@ -312,11 +314,11 @@ def _publish(context: Context, lease: Lease, pulse: Pulse, work: Workpiece, cand
     publication = Publication((*named(files), *report), candidate.guarantee, facts, candidate.rung)
     with tracing.span("publish", run=str(work.assignment.run_id)), transaction(context.sessions) as session:
         if is_interim:
-            version = runs.publish_interim(
+            version = publishing.publish_interim(
                 session, lease, work.assignment, publication, can_be_exact=work.can_be_exact
             )
         else:
-            version = runs.publish(session, lease, work.assignment, publication, context.signatory)
+            version = publishing.publish(session, lease, work.assignment, publication, context.signatory)
     log.info("run.published", run=str(work.assignment.run_id), version=version.number, is_interim=is_interim)
 
 

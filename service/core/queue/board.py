@@ -1,7 +1,7 @@
 """Jobs as people look at them and act on them: lists, what was parked in a row, a lease that is revoked.
 
 None of this is done in a job's name; each function that changes a job locks its row first, as whoever writes
-in its name does (`repository.fence`).
+in its name does (`leases.fence`).
 """
 
 import uuid

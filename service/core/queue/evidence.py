@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.core import clock
-from service.core.queue import repository as queue
+from service.core.queue import leases
+from service.core.queue.leases import Lease
 from service.core.queue.models import Job
-from service.core.queue.repository import Lease
 
 KEPT = 32
 """More than halving a run of the largest size takes; older entries go."""
@@ -40,7 +40,7 @@ def note(
     Raises:
         errors.LeaseLost: The lease is no longer the attempt's.
     """
-    queue.fence(session, lease)
+    leases.fence(session, lease)
     job = session.get_one(Job, lease.job_id, populate_existing=True)
     known = {name: value for name, value in facts.items() if value is not None}
     entry = {

@@ -12,15 +12,18 @@ requests are `accepted`; where the publication comes to nothing they need review
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
 from service.core import clock, errors
+from service.core.queue import endings, leases
 from service.core.queue import repository as queue
+from service.core.queue.leases import Lease
 from service.core.queue.models import JobKind
 from service.core.registry import repository as registry
 from service.core.registry.models import Candidate, Model
-from service.core.requests import lifecycle, repository
+from service.core.requests import assignments, lifecycle, repository
 from service.core.requests.models import ForgetRequest, Run
 from service.core.requests.states import Status
 
@@ -28,6 +31,15 @@ STALE = "candidate_stale"
 
 AFTER = frozenset({Status.ACCEPTED, Status.COMPLETED})
 """Where a request stands once its candidate was accepted."""
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """What a person accepted: what the run had to forget, and the candidate that did."""
+
+    assignment: assignments.Assignment
+    candidate: Candidate
+    rung: int
 
 
 def accept(session: Session, request_id: uuid.UUID, principal: str, reason: str) -> ForgetRequest:
@@ -95,6 +107,29 @@ def require_acceptable(session: Session, model: Model, run: Run | None) -> tuple
             code=STALE,
         )
     return run, candidate
+
+
+def take_accepted(session: Session, lease: Lease) -> Acceptance | None:
+    """Return what a person accepted and nobody has published yet.
+
+    Returns:
+        None when there is nothing, or it can no longer be published; the job is finished then, and requests
+        whose candidate is gone need review again.
+
+    Raises:
+        errors.LeaseLost: The job is no longer ours.
+    """
+    leases.fence(session, lease)
+    model = session.get_one(Model, lease.model_id)
+    accepted = repository.accepted(session, model.id)
+    run = repository.run_by_id(session, accepted[0].run_id) if accepted and accepted[0].run_id else None
+    candidate = registry.candidate_of(session, run.id) if run else None
+    if run is None or candidate is None or candidate.base_number != model.served_version:
+        take_back(session, accepted, STALE)
+        endings.finish(session, lease)
+        return None
+    rung = len(run.rungs) - 1 if run.rung is None else run.rung
+    return Acceptance(assignments.assign(session, model, run, accepted), candidate, rung)
 
 
 def take_back(session: Session, accepted: Sequence[ForgetRequest], reason: str) -> None:

@@ -22,10 +22,10 @@ from sqlalchemy.orm import Session
 from service.core.counting import repository as counting
 from service.core.counting.repository import Counter
 from service.core.ledger import repository as ledger
-from service.core.queue import board, evidence
+from service.core.queue import board, endings, evidence, leases
 from service.core.queue import repository as queue
+from service.core.queue.leases import Lease
 from service.core.queue.models import JobKind, JobState
-from service.core.queue.repository import Lease
 from service.core.registry import service as registry
 from service.core.registry.models import Model
 from service.core.requests import acceptance, interims, lifecycle, repository, tally
@@ -65,7 +65,7 @@ def settle(session: Session, lease: Lease, breakdown: Breakdown, max_attempts: i
     Raises:
         errors.LeaseLost: The lease is no longer ours.
     """
-    queue.fence(session, lease)
+    leases.fence(session, lease)
     is_last = not breakdown.is_retryable or lease.attempts >= max_attempts
     if is_last and not (breakdown.is_suspicious and _can_serve_fewer(session, lease)):
         fail(
@@ -108,7 +108,7 @@ def fail(
     """
     was_narrowed = evidence.is_narrowed(evidence.of(session, lease))
     _note(session, lease, reason, is_suspicious=is_suspicious, facts={**(facts or {}), "code": code})
-    queue.park(session, lease, reason)
+    endings.park(session, lease, reason)
     if lease.kind == JobKind.PREPARE:
         registry.refuse_upload(session, session.get_one(Model, lease.model_id), reason)
     if lease.kind == JobKind.ACCEPT:
@@ -146,7 +146,7 @@ def retry(
     """
     _note(session, lease, reason, is_suspicious=is_suspicious, facts=facts or {})
     put_back(session, lease.model_id, reason)
-    queue.give_back(session, lease, reason)
+    endings.give_back(session, lease, reason)
 
 
 def hand_over(session: Session, lease: Lease) -> None:
@@ -155,7 +155,7 @@ def hand_over(session: Session, lease: Lease) -> None:
     Raises:
         errors.LeaseLost: The lease is no longer ours.
     """
-    queue.hand_over(session, lease, HANDED_OVER)
+    endings.hand_over(session, lease, HANDED_OVER)
     put_back(session, lease.model_id, HANDED_OVER, why="handed_over")
     counting.add(session, Counter.HANDED_OVER)
 
@@ -163,7 +163,7 @@ def hand_over(session: Session, lease: Lease) -> None:
 def reap(session: Session, max_attempts: int) -> list[tuple[Lease, JobState]]:
     """Take every expired lease away: its job is ready again, or parked when its attempts are used up."""
     reaped = []
-    for lease in queue.expired(session):
+    for lease in endings.expired(session):
         if lease.attempts >= max_attempts and not _can_serve_fewer(session, lease):
             fail(
                 session, lease, f"The worker was lost {lease.attempts} times at this job.", is_suspicious=True
@@ -172,7 +172,7 @@ def reap(session: Session, max_attempts: int) -> list[tuple[Lease, JobState]]:
         else:
             _note(session, lease, LEASE_RAN_OUT, is_suspicious=True, facts={})
             put_back(session, lease.model_id, LEASE_RAN_OUT)
-            queue.take_away(session, lease, LEASE_RAN_OUT)
+            endings.take_away(session, lease, LEASE_RAN_OUT)
             reaped.append((lease, JobState.READY))
     return reaped
 

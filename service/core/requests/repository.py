@@ -91,6 +91,11 @@ def in_run(session: Session, model_id: uuid.UUID) -> Sequence[ForgetRequest]:
     ).all()
 
 
+def taken_by(session: Session, run: Run) -> Sequence[ForgetRequest]:
+    """Lock and return every request that a run has taken and not closed, in the order they came."""
+    return [one for one in in_run(session, run.model_id) if one.run_id == run.id]
+
+
 def num_in_run(session: Session, model_id: uuid.UUID) -> int:
     """Return how many requests an attempt at this model has taken and not closed."""
     query = select(func.count()).where(ForgetRequest.model_id == model_id, ForgetRequest.status.in_(IN_RUN))

@@ -15,9 +15,10 @@ from sqlalchemy import select
 from service.core import errors
 from service.core.db.session import Sessions, transaction
 from service.core.methods import repository as methods
+from service.core.queue import leases
 from service.core.queue import repository as queue
+from service.core.queue.leases import Lease
 from service.core.queue.models import Job, JobKind, JobState
-from service.core.queue.repository import Lease
 from service.core.registry.models import Model, ModelState
 from service.core.registry.policy import Policy
 from service.core.requests.certificates import Signatory
@@ -176,7 +177,7 @@ def test_a_job_that_sleeps_past_its_lease_writes_nothing_on_waking(
     job_id = arrange(kernel, sessions, model, kind)
     engine = SleepingEngine(store, sessions, call)
     with transaction(sessions) as session:
-        engine.lease = queue.claim(session, job_id, "tester", 30.0)
+        engine.lease = leases.claim(session, job_id, "tester", 30.0)
     assert engine.lease is not None and engine.lease.kind == kind
 
     with pytest.raises(errors.LeaseLost):
@@ -201,13 +202,13 @@ def test_a_worker_that_lost_its_lease_kills_its_engine_and_has_what_it_wrote_swe
     job_id = arrange(kernel, sessions, model, JobKind.UNLEARN)
     engine = SleepingEngine(store, sessions, "audit")
     zombie = replace(context, engine=engine)  # type: ignore[arg-type]
-    claim = queue.claim_next
+    claim = leases.claim_next
 
     def claimed(*given: Any, **named: Any) -> Lease | None:
         engine.lease = claim(*given, **named)
         return engine.lease
 
-    monkeypatch.setattr(queue, "claim_next", claimed)
+    monkeypatch.setattr(leases, "claim_next", claimed)
 
     runner.run_job(zombie, job_id)
 

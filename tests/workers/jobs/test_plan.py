@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from service.core.registry.policy import Policy
-from service.core.requests.runs import Assignment
+from service.core.requests.assignments import Assignment
 from workers.jobs import plan
 from workers.jobs.plan import Offer, Terrain
 from workers.preparation.rehearsal.record import CaseKind, Outcome, Rehearsal, Try

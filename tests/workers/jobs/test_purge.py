@@ -10,9 +10,9 @@ from service.core import errors
 from service.core.db.session import Sessions, transaction
 from service.core.ledger import entries
 from service.core.ledger.models import LedgerEntry
-from service.core.queue import repository as queue
+from service.core.queue import leases
+from service.core.queue.leases import Lease
 from service.core.queue.models import Job, JobKind
-from service.core.queue.repository import Lease
 from service.core.registry.models import Model, Version, VersionFile, VersionState
 from service.core.requests.certificates import Signatory
 from service.core.storage.filesystem import FilesystemStore
@@ -38,7 +38,7 @@ def claim_purge(sessions: Sessions, model: ReadyModel) -> Lease:
         job_id = session.scalars(
             select(Job.id).where(Job.model_id == model.id, Job.kind == JobKind.PURGE)
         ).one()
-        lease = queue.claim(session, job_id, "tester", 30.0)
+        lease = leases.claim(session, job_id, "tester", 30.0)
     assert lease is not None and lease.kind == JobKind.PURGE
     return lease
 

@@ -9,9 +9,9 @@ from service.core.ledger import canonical, certificate
 from service.core.ledger import repository as ledger
 from service.core.registry import repository as registry
 from service.core.reports import document
-from service.core.requests import audit_reports, repository, runs
+from service.core.requests import audit_reports, publishing, repository, runs
 from service.core.requests.certificates import Signatory
-from service.core.requests.runs import Publication
+from service.core.requests.publishing import Publication
 from service.core.storage.filesystem import FilesystemStore
 from tests.fixtures.forgetting import Kernel
 from tests.fixtures.registry import ReadyModel, files_of_version
@@ -39,7 +39,7 @@ def test_report_is_published_with_the_weights_and_named_in_the_certificate(
     kept = reports.keep(context, assignment.run_id, "approximate")
     files = [*files_of_version(digits.name, 2), *kept]
     with transaction(context.sessions) as session:
-        version = runs.publish(
+        version = publishing.publish(
             session, lease, assignment, Publication(files, "approximate"), context.signatory
         )
 

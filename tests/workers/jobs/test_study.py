@@ -9,9 +9,10 @@ from sqlalchemy import select
 
 from service.core import errors
 from service.core.db.session import Sessions, transaction
+from service.core.queue import endings, leases
 from service.core.queue import repository as queue
+from service.core.queue.leases import Lease
 from service.core.queue.models import Job, JobKind, JobState
-from service.core.queue.repository import Lease
 from service.core.registry import repository as registry
 from service.core.registry.models import Model
 from service.core.requests.certificates import Signatory
@@ -82,11 +83,11 @@ def claim_study(sessions: Sessions, model: ReadyModel) -> Lease:
     """Claim the model's study, once all that goes before it is finished."""
     while True:
         with transaction(sessions) as session:
-            lease = queue.claim(session, queue.enqueue(session, model.id, JobKind.STUDY), "tester", 30.0)
+            lease = leases.claim(session, queue.enqueue(session, model.id, JobKind.STUDY), "tester", 30.0)
             assert lease is not None
             if lease.kind == JobKind.STUDY:
                 return lease
-            queue.finish(session, lease)
+            endings.finish(session, lease)
 
 
 def private_files(sessions: Sessions, model: ReadyModel, number: int = 1) -> dict[str, str]:
@@ -142,7 +143,7 @@ def test_what_a_turn_replaces_is_purged(
     study(with_engine(context, StudiousEngine(store)), claim_study(sessions, digits), AlwaysOn())
     old = private_files(sessions, digits)["prepared/bank.safetensors"]
     with transaction(sessions) as session:
-        purge_lease = queue.claim(session, queue.enqueue(session, digits.id, JobKind.PURGE), "tester", 30.0)
+        purge_lease = leases.claim(session, queue.enqueue(session, digits.id, JobKind.PURGE), "tester", 30.0)
     assert purge_lease is not None
     purge(context, purge_lease, AlwaysOn())
     assert old in store.digests(digits.id.hex), "what is served needs it"
@@ -150,7 +151,7 @@ def test_what_a_turn_replaces_is_purged(
     larger = StudiousEngine(store, bank=b"a larger bank", is_done=True)
     study(with_engine(context, larger), claim_study(sessions, digits), AlwaysOn())
     with transaction(sessions) as session:
-        purge_lease = queue.claim(session, queue.enqueue(session, digits.id, JobKind.PURGE), "tester", 30.0)
+        purge_lease = leases.claim(session, queue.enqueue(session, digits.id, JobKind.PURGE), "tester", 30.0)
     assert purge_lease is not None and purge_lease.kind == JobKind.PURGE
     purge(context, purge_lease, AlwaysOn())
 
@@ -166,7 +167,7 @@ def test_the_bank_of_a_withdrawn_version_stands_in_its_receipt(
     kernel.ask_classes(digits, 2)
     kernel.serve(digits)
     with transaction(sessions) as session:
-        lease = queue.claim(session, queue.enqueue(session, digits.id, JobKind.PURGE), "tester", 30.0)
+        lease = leases.claim(session, queue.enqueue(session, digits.id, JobKind.PURGE), "tester", 30.0)
     assert lease is not None and lease.kind == JobKind.PURGE
 
     purge(context, lease, AlwaysOn())

@@ -13,6 +13,7 @@ from service.core.db.session import Sessions, transaction
 from service.core.ledger import certificate
 from service.core.ledger import repository as ledger
 from service.core.methods import repository as methods
+from service.core.queue import endings
 from service.core.queue import repository as queue
 from service.core.queue.models import Job, JobKind, JobState
 from service.core.registry import repository as registry
@@ -136,7 +137,7 @@ class Bench:
                 jobs[lease.kind](self.context, lease, AlwaysOn())
             else:
                 with transaction(self.context.sessions) as session:
-                    queue.finish(session, lease)
+                    endings.finish(session, lease)
 
     def files(self, model: ReadyModel) -> dict[str, str]:
         """Name and content of every file of the served version that is in the store."""

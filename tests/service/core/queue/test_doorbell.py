@@ -11,7 +11,7 @@ from sqlalchemy import update
 from service.core import clock
 from service.core.db.engine import conninfo
 from service.core.db.session import Sessions, transaction
-from service.core.queue import doorbell
+from service.core.queue import doorbell, endings, leases
 from service.core.queue import repository as queue
 from service.core.queue.models import Job, JobKind
 from tests.fixtures.forgetting import Kernel
@@ -62,12 +62,12 @@ class TestRing:
         with transaction(sessions) as session:
             first = queue.enqueue(session, digits.id, JobKind.UNLEARN)
             second = queue.enqueue(session, digits.id, JobKind.PURGE)
-            lease = queue.claim(session, first, "worker", 30)
+            lease = leases.claim(session, first, "worker", 30)
             assert lease is not None
         heard(bells)
 
         with transaction(sessions) as session:
-            queue.finish(session, lease)
+            endings.finish(session, lease)
 
         assert heard(bells) == [(doorbell.JOBS_CHANNEL, str(second))]
 
@@ -95,16 +95,16 @@ class TestSweep:
         with transaction(sessions) as session:
             first = queue.enqueue(session, digits.id, JobKind.UNLEARN)
             queue.enqueue(session, digits.id, JobKind.PURGE)
-            queue.claim(session, first, "worker", 30)
+            leases.claim(session, first, "worker", 30)
 
         assert swept(sessions) == []
 
     def test_retry_is_rung_for_when_it_is_due(self, sessions: Sessions, digits: ReadyModel) -> None:
         with transaction(sessions) as session:
             job_id = queue.enqueue(session, digits.id, JobKind.UNLEARN)
-            lease = queue.claim(session, job_id, "worker", 30)
+            lease = leases.claim(session, job_id, "worker", 30)
             assert lease is not None
-            queue.give_back(session, lease, "later")
+            endings.give_back(session, lease, "later")
         assert swept(sessions) == []
 
         with transaction(sessions) as session:

@@ -6,9 +6,10 @@ from threading import Event
 from sqlalchemy import select
 
 from service.core.db.session import Sessions, transaction
+from service.core.queue import endings, leases
 from service.core.queue import repository as queue
+from service.core.queue.leases import Lease
 from service.core.queue.models import Job, JobKind, JobState
-from service.core.queue.repository import Lease
 from service.core.requests import runs
 from service.core.requests.models import ForgetRequest
 from service.core.requests.states import Status
@@ -34,13 +35,13 @@ def test_claimed_job_is_never_joined(sessions: Sessions, digits: ReadyModel) -> 
     with transaction(sessions) as session:
         first = queue.enqueue(session, digits.id, JobKind.UNLEARN)
     with transaction(sessions) as session:
-        lease = queue.claim(session, first, "worker", 30)
+        lease = leases.claim(session, first, "worker", 30)
         assert lease is not None
     with transaction(sessions) as session:
         second = queue.enqueue(session, digits.id, JobKind.UNLEARN)
         assert second != first
     with transaction(sessions) as session:
-        queue.take_away(session, lease, "lost")
+        endings.take_away(session, lease, "lost")
 
     with transaction(sessions) as session:
         assert queue.enqueue(session, digits.id, JobKind.UNLEARN) == second
@@ -68,7 +69,7 @@ def test_joining_waits_for_a_claim_under_way_and_makes_a_new_job(
         with sessions() as worker:
             job_id = worker.scalar(select(Job.id).where(Job.kind == JobKind.UNLEARN))
             assert job_id is not None
-            lease = queue.claim(worker, job_id, "worker", 30)
+            lease = leases.claim(worker, job_id, "worker", 30)
             assert lease is not None
             late = pool.submit(kernel.ask_samples, digits, 2)
             await_blocked(sessions)

@@ -10,8 +10,8 @@ from service.core.counting import repository as counting
 from service.core.counting.repository import Counter
 from service.core.db.session import transaction
 from service.core.queue import repository as queue
+from service.core.queue.leases import Lease
 from service.core.queue.models import Job, JobKind, JobState
-from service.core.queue.repository import Lease
 from service.core.requests import broken
 from service.core.requests.models import RunState
 from service.core.requests.states import Status

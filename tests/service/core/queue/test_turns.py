@@ -10,9 +10,10 @@ from sqlalchemy import text, update
 
 from service.core import clock
 from service.core.db.session import Sessions, transaction
+from service.core.queue import endings, leases
 from service.core.queue import repository as queue
+from service.core.queue.leases import Lease
 from service.core.queue.models import Job, JobKind
-from service.core.queue.repository import Lease
 from tests.fixtures.registry import MakeReady, ReadyModel
 
 NOW = clock.now()
@@ -80,7 +81,7 @@ class TestBetweenModels:
         lease = claim_next(sessions)
         assert lease is not None
         with transaction(sessions) as session:
-            queue.give_back(session, lease, "the disk is full")
+            endings.give_back(session, lease, "the disk is full")
         enqueue(sessions, trio[0], JobKind.PURGE)
         other = enqueue(sessions, trio[1], due_at=LATER)
 
@@ -159,8 +160,8 @@ class TestManyWorkers:
         enqueue(sessions, trio[1], due_at=LATER)
 
         with transaction(sessions) as one, transaction(sessions) as two:
-            first = queue.claim_next(one, "one", 30)
-            second = queue.claim_next(two, "two", 30)
+            first = leases.claim_next(one, "one", 30)
+            second = leases.claim_next(two, "two", 30)
 
         assert first is not None
         assert second is not None
@@ -171,7 +172,7 @@ class TestManyWorkers:
     ) -> None:
         job_id = enqueue(sessions, digits)
         with sessions() as session:
-            assert queue.claim_next(session, "one", 30) is not None
+            assert leases.claim_next(session, "one", 30) is not None
             session.rollback()
 
         lease = claim_next(sessions)
@@ -186,7 +187,7 @@ class TestManyWorkers:
             enqueue(sessions, make_ready(f"model-{number}"))
         with transaction(sessions) as session:
             session.execute(text("ANALYZE jobs"))
-            assert queue.claim_next(session, "worker", 30) is not None
+            assert leases.claim_next(session, "worker", 30) is not None
             is_sorting = session.scalar(text("SHOW enable_sort"))
         with transaction(sessions) as session:
             assert session.scalar(text("SHOW enable_sort")) == "on"
@@ -206,7 +207,7 @@ def enqueue(
 
 def claim_next(sessions: Sessions, at_hand: Sequence[UUID] = ()) -> Lease | None:
     with transaction(sessions) as session:
-        return queue.claim_next(session, "worker", 30, at_hand=at_hand)
+        return leases.claim_next(session, "worker", 30, at_hand=at_hand)
 
 
 def claimed_models(sessions: Sessions) -> list[UUID]:

@@ -14,7 +14,7 @@ from service.core.db.session import Sessions, transaction
 from service.core.ledger import entries
 from service.core.ledger.models import LedgerEntry
 from service.core.lineage.models import Dataset
-from service.core.queue import repository as queue
+from service.core.queue import leases
 from service.core.queue.models import Job, JobKind, JobState
 from service.core.registry import repository, service
 from service.core.registry.models import Model, ModelState, VersionState
@@ -96,7 +96,7 @@ class TestAcceptWeights:
         with transaction(sessions) as session:
             job_id = session.scalars(select(Job.id)).one()
         with transaction(sessions) as session:
-            assert queue.claim(session, job_id, "worker", 30) is not None
+            assert leases.claim(session, job_id, "worker", 30) is not None
 
         accept(sessions, "digits", UPLOAD)
 

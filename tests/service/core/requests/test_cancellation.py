@@ -11,12 +11,12 @@ from sqlalchemy import func, select
 from service.core import errors
 from service.core.db.session import Sessions, transaction
 from service.core.ledger.models import Certificate
-from service.core.queue import repository as queue
+from service.core.queue import leases
+from service.core.queue.leases import Lease
 from service.core.queue.models import Job, JobKind, JobState
-from service.core.queue.repository import Lease
 from service.core.requests import cancellation, repository
+from service.core.requests.assignments import Assignment
 from service.core.requests.models import ForgetRequest, RunState
-from service.core.requests.runs import Assignment
 from service.core.requests.states import Status
 from tests.fixtures.forgetting import Kernel
 from tests.fixtures.registry import MakeReady, ReadyModel
@@ -58,7 +58,7 @@ def test_the_lease_of_a_run_that_was_broken_off_is_lost_at_the_next_beat(
     cancel(sessions, request.id)
 
     with pytest.raises(errors.LeaseLost), transaction(sessions) as session:
-        queue.heartbeat(session, lease, 30.0)
+        leases.heartbeat(session, lease, 30.0)
 
 
 def test_the_others_of_the_run_wait_again_in_their_old_order_and_their_attempt_is_not_counted(

@@ -13,12 +13,15 @@ from sqlalchemy.orm import Session
 
 from service.core import errors
 from service.core.db.session import Sessions, transaction
-from service.core.queue import evidence
+from service.core.queue import endings, evidence, leases
 from service.core.queue import repository as queue
-from service.core.queue.repository import Lease
-from service.core.requests import broken, runs
+from service.core.queue.leases import Lease
+from service.core.requests import acceptance, broken, publishing, runs
+from service.core.requests.acceptance import Acceptance
+from service.core.requests.assignments import Assignment
 from service.core.requests.broken import Breakdown
-from service.core.requests.runs import Acceptance, Assignment, Kept, Publication
+from service.core.requests.publishing import Publication
+from service.core.requests.runs import Kept
 from tests.fixtures.dumps import dump, take_away
 from tests.fixtures.forgetting import Kernel, audit_report, rung
 from tests.fixtures.registry import ReadyModel, files_of_version
@@ -29,18 +32,19 @@ KEPT = Kept(files_of_version("kept", 0)[:1], "approximate", "fail", is_retrained
 Write = Callable[[Session, Lease, Assignment, Kernel], Any]
 
 BEFORE_A_RUN: dict[str, Write] = {
-    "queue.heartbeat": lambda session, lease, _, __: queue.heartbeat(session, lease, 30.0),
-    "queue.fence": lambda session, lease, _, __: queue.fence(session, lease),
-    "queue.finish": lambda session, lease, _, __: queue.finish(session, lease),
-    "queue.park": lambda session, lease, _, __: queue.park(session, lease, "broken"),
-    "queue.give_back": lambda session, lease, _, __: queue.give_back(session, lease, "broken"),
-    "queue.hand_over": lambda session, lease, _, __: queue.hand_over(session, lease, "told to stop"),
-    "queue.take_away": lambda session, lease, _, __: queue.take_away(session, lease, "broken"),
+    "leases.heartbeat": lambda session, lease, _, __: leases.heartbeat(session, lease, 30.0),
+    "leases.fence": lambda session, lease, _, __: leases.fence(session, lease),
+    "endings.finish": lambda session, lease, _, __: endings.finish(session, lease),
+    "endings.park": lambda session, lease, _, __: endings.park(session, lease, "broken"),
+    "endings.give_back": lambda session, lease, _, __: endings.give_back(session, lease, "broken"),
+    "endings.hand_over": lambda session, lease, _, __: endings.hand_over(session, lease, "told to stop"),
+    "endings.take_away": lambda session, lease, _, __: endings.take_away(session, lease, "broken"),
     "evidence.note": lambda session, lease, _, __: evidence.note(session, lease, "broken", {}),
     "runs.take": lambda session, lease, _, __: runs.take(session, lease),
-    "runs.take_accepted": lambda session, lease, _, __: runs.take_accepted(session, lease),
+    "acceptance.take_accepted": lambda session, lease, _, __: acceptance.take_accepted(session, lease),
 }
 IN_A_RUN: dict[str, Write] = {
+    "runs.fenced": lambda session, lease, work, _: runs.fenced(session, lease, work.run_id),
     "runs.begin_audit": lambda session, lease, work, _: runs.begin_audit(
         session, lease, work.run_id, rung(work)
     ),
@@ -57,10 +61,10 @@ AT_AUDIT: dict[str, Write] = {
         session, lease, work.run_id, audit_report("pass")
     ),
     "runs.next_rung": lambda session, lease, work, _: runs.next_rung(session, lease, work.run_id),
-    "runs.publish": lambda session, lease, work, kernel: runs.publish(
+    "publishing.publish": lambda session, lease, work, kernel: publishing.publish(
         session, lease, work, PUBLICATION, kernel.signatory
     ),
-    "runs.publish_interim": lambda session, lease, work, _: runs.publish_interim(
+    "publishing.publish_interim": lambda session, lease, work, _: publishing.publish_interim(
         session, lease, work, PUBLICATION, can_be_exact=True
     ),
     "runs.refuse": lambda session, lease, work, _: runs.refuse(session, lease, work.run_id, KEPT),
@@ -149,13 +153,22 @@ def test_progress_is_not_noted_without_the_lease_and_is_with_it(
 
 
 def test_every_function_that_takes_a_lease_is_listed_here() -> None:
-    listed = {*BEFORE_A_RUN, *IN_A_RUN, *AT_AUDIT, "runs.publish_accepted"}
-    reading = {"queue.is_held_up", "evidence.of"}
-    modules = {"queue": queue, "evidence": evidence, "runs": runs, "broken": broken}
+    listed = {*BEFORE_A_RUN, *IN_A_RUN, *AT_AUDIT, "publishing.publish_accepted"}
+    reading = {"leases.is_held_up", "evidence.of"}
+    rooms = {
+        "queue": queue,
+        "leases": leases,
+        "endings": endings,
+        "evidence": evidence,
+        "runs": runs,
+        "acceptance": acceptance,
+        "publishing": publishing,
+        "broken": broken,
+    }
 
     writing = {
         f"{room}.{name}"
-        for room, module in modules.items()
+        for room, module in rooms.items()
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if function.__module__ == module.__name__ and not name.startswith("_")
         if "lease" in inspect.signature(function).parameters

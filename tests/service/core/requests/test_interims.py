@@ -8,11 +8,14 @@ from service.core import clock, errors
 from service.core.db.session import Sessions, transaction
 from service.core.ledger import repository as ledger
 from service.core.lineage import repository as lineage
+from service.core.queue import endings
+from service.core.queue.leases import Lease
 from service.core.queue.models import JobKind, JobState
 from service.core.registry import repository as registry
 from service.core.registry.models import Model, VersionState
 from service.core.registry.policy import Policy
-from service.core.requests import broken, cancellation, interims, lifecycle, runs
+from service.core.requests import broken, cancellation, interims, lifecycle, publishing, runs
+from service.core.requests.assignments import Assignment
 from service.core.requests.models import ForgetRequest, RunState
 from service.core.requests.states import Status
 from tests.fixtures.forgetting import Kernel
@@ -103,7 +106,7 @@ def test_one_exact_run_closes_every_request_that_waits(
         assert lineage.forgotten_positions(session, strict.id) == [1, 2, 5, *strict.trained_on(3)]
 
 
-def begin_exact(kernel: Kernel, model: ReadyModel) -> tuple[runs.Lease, runs.Assignment]:
+def begin_exact(kernel: Kernel, model: ReadyModel) -> tuple[Lease, Assignment]:
     """Start the run that closes what interim versions have forgotten, before any other."""
     while True:
         lease = kernel.claim(model)
@@ -113,7 +116,7 @@ def begin_exact(kernel: Kernel, model: ReadyModel) -> tuple[runs.Lease, runs.Ass
                 assignment = runs.take(session, lease)
                 assert assignment is not None
                 return lease, assignment
-            runs.queue.finish(session, lease)
+            endings.finish(session, lease)
 
 
 def test_what_an_interim_version_forgot_is_forgotten_for_the_next_run(
@@ -154,7 +157,7 @@ def test_a_new_request_for_what_an_interim_version_forgot_joins_it(
     assert assignment.classes == (3,)
 
 
-def claim_unlearn(kernel: Kernel, model: ReadyModel) -> runs.Lease:
+def claim_unlearn(kernel: Kernel, model: ReadyModel) -> Lease:
     """Claim a model's unlearning job, finishing what comes before."""
     while True:
         lease = kernel.claim(model)
@@ -162,7 +165,7 @@ def claim_unlearn(kernel: Kernel, model: ReadyModel) -> runs.Lease:
         if lease.kind == JobKind.UNLEARN:
             return lease
         with transaction(kernel.sessions) as session:
-            runs.queue.finish(session, lease)
+            endings.finish(session, lease)
 
 
 def test_a_refused_exact_run_needs_review_and_approval_sends_it_through_another(
@@ -234,7 +237,7 @@ def test_an_exact_job_that_is_given_up_fails_the_requests_that_count_on_it(
                 broken.retry(session, lease, "later")
             continue
         with transaction(kernel.sessions) as session:
-            runs.queue.finish(session, lease)
+            endings.finish(session, lease)
     assert lease is not None
 
     with transaction(kernel.sessions) as session:
@@ -266,8 +269,8 @@ def test_a_mask_forgets_nothing_and_the_ladder_goes_on_at_once(
     assert (first.is_masked_first, first.classes, first.positions) == (True, (3,), ())
     kernel.audit(lease, first)
     with transaction(sessions) as session:
-        publication = runs.Publication(files_of_version("masked", 2), "suppressed")
-        runs.publish_interim(session, lease, first, publication, can_be_exact=True)
+        publication = publishing.Publication(files_of_version("masked", 2), "suppressed")
+        publishing.publish_interim(session, lease, first, publication, can_be_exact=True)
 
     row = kernel.request(request.id)
     assert (row.status, row.reason) == (Status.QUEUED, "interim_published")
@@ -345,8 +348,8 @@ def test_a_retraining_for_others_closes_what_interim_versions_had_forgotten(
     kernel.audit(lease, assignment)
 
     with transaction(sessions) as session:
-        publication = runs.Publication(files_of_version("strict", 3), "exact")
-        runs.publish(session, lease, assignment, publication, kernel.signatory)
+        publication = publishing.Publication(files_of_version("strict", 3), "exact")
+        publishing.publish(session, lease, assignment, publication, kernel.signatory)
 
     rows = [kernel.request(one.id) for one in (settled, fresh)]
     assert {row.status for row in rows} == {Status.COMPLETED}

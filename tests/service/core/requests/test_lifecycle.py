@@ -7,7 +7,7 @@ import pytest
 
 from service.core import clock, errors
 from service.core.db.session import Sessions, transaction
-from service.core.queue import repository as queue
+from service.core.queue import endings
 from service.core.queue.models import JobState
 from service.core.registry.policy import Policy
 from service.core.requests import broken, cancellation, lifecycle, runs
@@ -58,7 +58,7 @@ class TestCancel:
         assert lease is not None
         while lease.kind != "unlearn":
             with transaction(sessions) as session:
-                queue.finish(session, lease)
+                endings.finish(session, lease)
             lease = kernel.claim(digits)
             assert lease is not None
 

@@ -15,14 +15,16 @@ from sqlalchemy import select
 
 from service.core import errors
 from service.core.db.session import transaction
-from service.core.queue import repository as queue
+from service.core.queue import endings
+from service.core.queue.leases import Lease
 from service.core.queue.models import JobKind, JobState
-from service.core.queue.repository import Lease
 from service.core.registry.models import Model, Version
 from service.core.registry.policy import Policy
 from service.core.requests import acceptance, broken, cancellation, lifecycle, runs
+from service.core.requests.acceptance import Acceptance
+from service.core.requests.assignments import Assignment
 from service.core.requests.models import ForgetRequest
-from service.core.requests.runs import Acceptance, Assignment, Kept
+from service.core.requests.runs import Kept
 from service.core.requests.states import ALLOWED, IN_RUN, Status
 from tests.fixtures.forgetting import Kernel
 from tests.fixtures.registry import NUM_CLASSES, MakeReady, ReadyModel, files_of_version
@@ -98,9 +100,9 @@ class Walk(RuleBasedStateMachine):
                 if self.lease.kind in (JobKind.UNLEARN, JobKind.EXACT):
                     self.assignment = runs.take(session, self.lease)
                 elif self.lease.kind == JobKind.ACCEPT:
-                    self.accepted = runs.take_accepted(session, self.lease)
+                    self.accepted = acceptance.take_accepted(session, self.lease)
                 else:
-                    queue.finish(session, self.lease)
+                    endings.finish(session, self.lease)
             if self.assignment is None and self.accepted is None:
                 self.lease = None
         elif not self.is_audited:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from service.core.db.session import Sessions, transaction
-from service.core.queue import evidence
+from service.core.queue import endings, evidence, leases
 from service.core.queue import repository as queue
 from service.core.queue.models import Job, JobKind, JobState
 from service.core.registry import repository as registry
@@ -38,7 +38,7 @@ def work(kernel: Kernel, model: ReadyModel, poison: Collection[int]) -> list[int
             return sizes
         if lease.kind != JobKind.UNLEARN:
             with transaction(kernel.sessions) as session:
-                queue.finish(session, lease)
+                endings.finish(session, lease)
             continue
         with transaction(kernel.sessions) as session:
             assignment = runs.take(session, lease)
@@ -171,7 +171,7 @@ def test_putting_a_parked_job_back_serves_whoever_failed_with_it_or_waited_for_i
     for _ in range(MAX_ATTEMPTS):
         while (lease := kernel.claim(digits)) is not None and lease.kind != JobKind.UNLEARN:
             with transaction(sessions) as session:
-                queue.finish(session, lease)
+                endings.finish(session, lease)
         assert lease is not None
         kernel.lose(lease)
     first, second = [job for job in kernel.jobs(digits) if job.state == JobState.PARKED]
@@ -196,7 +196,7 @@ def test_putting_a_parked_preparation_back_prepares_the_upload_again(
         model.served_version, model.state, model.upload_sha256 = None, ModelState.PREPARING, "0" * 64
         job_id = queue.enqueue(session, digits.id, JobKind.PREPARE)
     with transaction(sessions) as session:
-        lease = queue.claim(session, job_id, "worker", 30)
+        lease = leases.claim(session, job_id, "worker", 30)
     assert lease is not None
     with transaction(sessions) as session:
         broken.fail(session, lease, "The engine died.")

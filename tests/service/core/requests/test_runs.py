@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 from service.core import errors
 from service.core.db.session import Sessions, transaction
 from service.core.methods import repository as methods
-from service.core.queue import repository as queue
+from service.core.queue import endings
 from service.core.queue.models import JobKind, JobState
 from service.core.registry import repository as registry
 from service.core.requests import broken, runs
+from service.core.requests.assignments import Assignment
 from service.core.requests.models import RunState
-from service.core.requests.runs import Assignment
 from service.core.requests.states import Status
 from tests.fixtures.forgetting import Kernel, audit_report, rung, samples
 from tests.fixtures.registry import MakeReady, ReadyModel
@@ -265,7 +265,7 @@ def take_next(kernel: Kernel, model: ReadyModel) -> Assignment | None:
         with transaction(kernel.sessions) as session:
             if lease.kind == JobKind.UNLEARN:
                 return runs.take(session, lease)
-            queue.finish(session, lease)
+            endings.finish(session, lease)
 
 
 def served(sessions: Sessions, model: ReadyModel) -> int | None:

@@ -1,6 +1,7 @@
 """Runs that end badly: given back, failed, reaped; nobody is left waiting for ever."""
 
 from service.core.db.session import Sessions, transaction
+from service.core.queue import leases
 from service.core.queue import repository as queue
 from service.core.queue.models import JobKind, JobState
 from service.core.registry import repository as registry
@@ -136,7 +137,7 @@ def test_upload_whose_preparation_was_always_lost_is_refused(
         model.served_version, model.state = None, ModelState.PREPARING
         job_id = queue.enqueue(session, digits.id, JobKind.PREPARE)
     with transaction(sessions) as session:
-        lease = queue.claim(session, job_id, "worker", 30)
+        lease = leases.claim(session, job_id, "worker", 30)
     assert lease is not None
     kernel.expire(lease)
 

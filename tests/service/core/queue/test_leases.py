@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 
 from service.core import clock, errors
 from service.core.db.session import Sessions, transaction
+from service.core.queue import endings, leases
 from service.core.queue import repository as queue
+from service.core.queue.leases import Lease
 from service.core.queue.models import Job, JobKind, JobState
-from service.core.queue.repository import Lease
 from tests.fixtures.locks import await_blocked
 from tests.fixtures.registry import MakeReady, ReadyModel
 
@@ -33,12 +34,12 @@ class TestClocks:
             wrong.setattr(clock, "now", lambda: true_now() + timedelta(hours=hours))
             lease = claimed(sessions, job_id)
             with transaction(sessions) as session:
-                queue.heartbeat(session, lease, 30.0)
+                leases.heartbeat(session, lease, 30.0)
 
         with transaction(sessions) as session:
-            assert queue.expired(session) == []
+            assert endings.expired(session) == []
             session.execute(update(Job).values(lease_until=Job.lease_until - timedelta(seconds=31)))
-            assert [each.job_id for each in queue.expired(session)] == [job_id]
+            assert [each.job_id for each in endings.expired(session)] == [job_id]
 
 
 class TestOrder:
@@ -146,9 +147,9 @@ class TestOrder:
     def test_retry_that_is_not_due_holds_its_place(self, sessions: Sessions, digits: ReadyModel) -> None:
         first = enqueue(sessions, digits)
         with transaction(sessions) as session:
-            lease = queue.claim(session, first, "worker", 30)
+            lease = leases.claim(session, first, "worker", 30)
             assert lease is not None
-            queue.give_back(session, lease, "the disk is full")
+            endings.give_back(session, lease, "the disk is full")
         second = enqueue(sessions, digits)
         assert second != first
 
@@ -166,7 +167,7 @@ class TestOrder:
             lease = claimed(sessions, job_id)
             before = clock.now()
             with transaction(sessions) as session:
-                queue.give_back(session, lease, "no luck")
+                endings.give_back(session, lease, "no luck")
             not_before = row(sessions, job_id).not_before
             assert not_before is not None
             waits.append((not_before - before).total_seconds())
@@ -227,7 +228,7 @@ class TestOneRunner:
         second = enqueue(sessions, digits, JobKind.PURGE)
 
         with ThreadPoolExecutor(1) as pool, sessions() as session:
-            assert queue.claim(session, first, "one", 30) is not None
+            assert leases.claim(session, first, "one", 30) is not None
             other = pool.submit(claim, sessions, second)
             await_blocked(sessions)
             if is_committed:
@@ -256,7 +257,7 @@ class TestEpoch:
         before = row(sessions, lease.job_id).lease_until
 
         with transaction(sessions) as session:
-            queue.heartbeat(session, lease, 600)
+            leases.heartbeat(session, lease, 600)
 
         after = row(sessions, lease.job_id).lease_until
         assert before is not None
@@ -269,18 +270,18 @@ class TestEpoch:
         lease = claimed(sessions, enqueue(sessions, digits), lease_seconds=-1)
 
         with transaction(sessions) as session:
-            queue.heartbeat(session, lease, 30)
-            assert queue.expired(session) == []
+            leases.heartbeat(session, lease, 30)
+            assert endings.expired(session) == []
 
     @pytest.mark.parametrize(
         "write",
         [
-            lambda session, lease: queue.heartbeat(session, lease, 30),
-            queue.fence,
-            queue.finish,
-            lambda session, lease: queue.park(session, lease, "reason"),
-            lambda session, lease: queue.give_back(session, lease, "reason"),
-            lambda session, lease: queue.take_away(session, lease, "reason"),
+            lambda session, lease: leases.heartbeat(session, lease, 30),
+            leases.fence,
+            endings.finish,
+            lambda session, lease: endings.park(session, lease, "reason"),
+            lambda session, lease: endings.give_back(session, lease, "reason"),
+            lambda session, lease: endings.take_away(session, lease, "reason"),
         ],
         ids=["heartbeat", "fence", "finish", "park", "give_back", "take_away"],
     )
@@ -307,10 +308,10 @@ class TestEpoch:
         lease = claimed(sessions, enqueue(sessions, digits), lease_seconds=-1)
 
         with transaction(sessions) as writer:
-            queue.fence(writer, lease)
+            leases.fence(writer, lease)
             with transaction(sessions) as reaper:
-                assert queue.expired(reaper) == []
-            queue.finish(writer, lease)
+                assert endings.expired(reaper) == []
+            endings.finish(writer, lease)
 
         assert row(sessions, lease.job_id).state == JobState.DONE
 
@@ -321,7 +322,7 @@ class TestEpoch:
         following = enqueue(sessions, digits, JobKind.PURGE)
 
         with transaction(sessions) as session:
-            queue.park(session, lease, "x" * 900)
+            endings.park(session, lease, "x" * 900)
 
         parked = row(sessions, lease.job_id)
         assert (parked.state, parked.reason, parked.lease_until) == (JobState.PARKED, "x" * 500, None)
@@ -340,8 +341,8 @@ class TestExpired:
         }
 
         with transaction(sessions) as one, transaction(sessions) as two:
-            mine = queue.expired(one, limit=1)
-            yours = queue.expired(two)
+            mine = endings.expired(one, limit=1)
+            yours = endings.expired(two)
             assert [len(mine), len(yours)] == [1, 1]
             assert {mine[0].job_id, yours[0].job_id} == lost
 
@@ -349,7 +350,7 @@ class TestExpired:
         claimed(sessions, enqueue(sessions, digits))
 
         with transaction(sessions) as session:
-            assert queue.expired(session) == []
+            assert endings.expired(session) == []
 
 
 def enqueue(sessions: Sessions, model: ReadyModel, kind: JobKind = JobKind.UNLEARN) -> UUID:
@@ -359,7 +360,7 @@ def enqueue(sessions: Sessions, model: ReadyModel, kind: JobKind = JobKind.UNLEA
 
 def claim(sessions: Sessions, job_id: UUID, lease_seconds: float = 30) -> Lease | None:
     with transaction(sessions) as session:
-        return queue.claim(session, job_id, "worker", lease_seconds)
+        return leases.claim(session, job_id, "worker", lease_seconds)
 
 
 def claimed(sessions: Sessions, job_id: UUID, lease_seconds: float = 30) -> Lease:
@@ -370,17 +371,17 @@ def claimed(sessions: Sessions, job_id: UUID, lease_seconds: float = 30) -> Leas
 
 def is_held_up(sessions: Sessions, lease: Lease) -> bool:
     with transaction(sessions) as session:
-        return queue.is_held_up(session, lease)
+        return leases.is_held_up(session, lease)
 
 
 def finish(sessions: Sessions, lease: Lease) -> None:
     with transaction(sessions) as session:
-        queue.finish(session, lease)
+        endings.finish(session, lease)
 
 
 def take_away(sessions: Sessions, lease: Lease) -> None:
     with transaction(sessions) as session:
-        queue.take_away(session, lease, "lost")
+        endings.take_away(session, lease, "lost")
 
 
 def row(sessions: Sessions, job_id: UUID) -> Job:

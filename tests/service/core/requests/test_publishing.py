@@ -13,9 +13,9 @@ from service.core.lineage.models import ForgottenClass, Tombstone
 from service.core.queue.models import Job, JobState
 from service.core.registry import repository as registry
 from service.core.registry.models import Model, Version, VersionFile
-from service.core.requests import runs
+from service.core.requests import publishing, runs
 from service.core.requests.models import RunState
-from service.core.requests.runs import Publication
+from service.core.requests.publishing import Publication
 from service.core.requests.states import Status
 from tests.fixtures.forgetting import Kernel
 from tests.fixtures.registry import ReadyModel, files_of_version
@@ -147,7 +147,7 @@ def test_publication_without_public_files_is_refused_whole(
     private = [file for file in files_of_version(digits.name, 2) if not file.is_public]
 
     with pytest.raises(CertificateRefused), transaction(sessions) as session:
-        runs.publish(session, lease, assignment, Publication(private, "exact"), kernel.signatory)
+        publishing.publish(session, lease, assignment, Publication(private, "exact"), kernel.signatory)
 
     assert everything_published(sessions, digits) == before
 
