@@ -60,7 +60,7 @@ check: setup ## Format, lint, types, import contracts, Dockerfiles
 .PHONY: test
 test: setup check browser ## The checks, then all tests, on servers that the tests start and stop
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --ignore tests/e2e
-	$(BIN)/pytest tests/e2e
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile tests/e2e
 
 .PHONY: browser
 browser: ## See that there is a Chromium for the dashboard's test; as root it is installed
