@@ -34,6 +34,8 @@ class Running:
         data_dir: The home itself.
         started_at: UTC, RFC 3339.
         processes: Process id of each child by name; restarts are followed.
+        variables: The `LETHE_` variables of its processes, but for the admin key, for another to join.
+        programs: Folder of the database's programs, psql among them; None where the database is elsewhere.
     """
 
     url: str
@@ -42,6 +44,8 @@ class Running:
     data_dir: str
     started_at: str
     processes: Mapping[str, int] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    programs: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What `lethe up` starts: two servers, one migration, relay, worker and API.
+"""What `lethe up` starts: two servers, one migration, relay, workers and API.
 
 They are told of each other by `LETHE_` variables alone. A server that the operator runs himself
 (`LETHE_DATABASE_URL`, `LETHE_BROKER_URL`) is used and not started.
@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 import lethe
-from lethe.embedded.postgres import EmbeddedPostgres
+from lethe.embedded.postgres import EmbeddedPostgres, binary
 from lethe.embedded.process import Program, ProgramError, free_port
 from lethe.embedded.valkey import EmbeddedValkey
 from lethe.home import Home, Running
@@ -29,6 +29,8 @@ STOP_TIMEOUT_SECONDS = 5.0
 GRACEFUL_STOP_SECONDS = 2  # requests in flight are cut off after this
 DRAIN_SECONDS = 2  # whoever pressed Ctrl-C waits: what takes longer goes on with the next `lethe up`
 PROBE_TIMEOUT_SECONDS = 1.0
+WORKER = "worker"
+UNTOLD = {"LETHE_ADMIN_KEY", "LETHE_URL", "LETHE_KEY"}  # a secret of its own file, and what clients are told
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, not bound
 
 
@@ -40,6 +42,7 @@ class Stack:
         home: Where it lives.
         host: Address that the API listens on.
         port: TCP port that the API listens on.
+        num_workers: How many workers, named `worker`, `worker-2` and so on; they drain side by side.
         processes: Arguments to Python of each process by name, in the order of their start; by default those
             of Lethe. `migrate` runs to its end before the others start; `api` answers at /readyz.
     """
@@ -47,6 +50,7 @@ class Stack:
     home: Home
     host: str
     port: int
+    num_workers: int = 1
     processes: Mapping[str, tuple[str, ...]] | None = None
 
     @property
@@ -62,12 +66,25 @@ class Stack:
                 name=name,
                 command=(sys.executable, *arguments),
                 log=self.home.log_path(name),
+                kind=WORKER if name.startswith(WORKER) else "",
                 environment=environment,
                 is_ready=self._is_api_ready if name == "api" else lambda pid: True,
                 ready_timeout_seconds=READY_TIMEOUT_SECONDS,
                 stop_timeout_seconds=STOP_TIMEOUT_SECONDS + float(environment.get("LETHE_DRAIN_SECONDS", 0)),
             )
-            for name, arguments in (self.processes or _processes(self.host, self.port)).items()
+            for name, arguments in (self.processes or self._processes()).items()
+        }
+
+    def _processes(self) -> dict[str, tuple[str, ...]]:
+        migrations = str(CODE_ROOT / "migrations" / "alembic.ini")
+        patience = ("--timeout-graceful-shutdown", str(GRACEFUL_STOP_SECONDS))
+        listen = ("--host", self.host, "--port", str(self.port), "--no-access-log", *patience)
+        workers = (WORKER, *(f"{WORKER}-{number}" for number in range(2, self.num_workers + 1)))
+        return {
+            "migrate": ("-m", "alembic", "-c", migrations, "upgrade", "head"),
+            "relay": ("-m", "workers.relay"),
+            **dict.fromkeys(workers, ("-m", "workers")),
+            "api": ("-m", "uvicorn", "service.main:application", "--factory", *listen),
         }
 
     def _is_api_ready(self, pid: int) -> bool:
@@ -95,10 +112,11 @@ def up(stack: Stack, report: Callable[[str], None]) -> None:
         home.running_path.unlink(missing_ok=True)
         try:
             _require_free(stack.host, stack.port)
-            programs = stack.programs(_environment(home, supervisor))
+            environment = _environment(stack, supervisor)
+            programs = stack.programs(environment)
             supervisor.run_once(programs.pop("migrate"))
             supervisor.start(*programs.values())
-            supervisor.on_change = partial(_tell, stack, supervisor, datetime.now(UTC))
+            supervisor.on_change = partial(_tell, stack, supervisor, environment, datetime.now(UTC))
             supervisor.on_change()
             report(f"Lethe is up at {stack.url}")
             supervisor.watch()
@@ -108,20 +126,9 @@ def up(stack: Stack, report: Callable[[str], None]) -> None:
             home.running_path.unlink(missing_ok=True)
 
 
-def _processes(host: str, port: int) -> dict[str, tuple[str, ...]]:
-    patience = ("--timeout-graceful-shutdown", str(GRACEFUL_STOP_SECONDS))
-    listen = ("--host", host, "--port", str(port), "--no-access-log", *patience)
-    return {
-        "migrate": ("-m", "alembic", "-c", str(CODE_ROOT / "migrations" / "alembic.ini"), "upgrade", "head"),
-        "relay": ("-m", "workers.relay"),
-        "worker": ("-m", "workers"),
-        "api": ("-m", "uvicorn", "service.main:application", "--factory", *listen),
-    }
-
-
-def _environment(home: Home, supervisor: Supervisor) -> dict[str, str]:
+def _environment(stack: Stack, supervisor: Supervisor) -> dict[str, str]:
     """Start the servers that the operator does not run himself, and return what every process must know."""
-    given = os.environ
+    given, home = os.environ, stack.home
     search_path = [str(CODE_ROOT), *filter(None, [given.get("PYTHONPATH")])]
     return {
         "LETHE_DATABASE_URL": given.get("LETHE_DATABASE_URL") or _start_postgres(home, supervisor),
@@ -129,7 +136,7 @@ def _environment(home: Home, supervisor: Supervisor) -> dict[str, str]:
         "LETHE_DATA_DIR": str(home.root),
         "LETHE_ADMIN_KEY": given.get("LETHE_ADMIN_KEY") or home.admin_key(),
         "LETHE_DRAIN_SECONDS": given.get("LETHE_DRAIN_SECONDS") or str(DRAIN_SECONDS),
-        "OMP_NUM_THREADS": given.get("OMP_NUM_THREADS") or str(_num_cores()),
+        "OMP_NUM_THREADS": given.get("OMP_NUM_THREADS") or str(max(1, _num_cores() // stack.num_workers)),
         "PYTHONPATH": os.pathsep.join(search_path),
         "PYTHONSAFEPATH": "1",  # a folder `service` where the operator happens to stand is not ours
         "PYTHONUNBUFFERED": "1",
@@ -165,8 +172,9 @@ def _require_free(host: str, port: int) -> None:
             ) from error
 
 
-def _tell(stack: Stack, supervisor: Supervisor, started_at: datetime) -> None:
+def _tell(stack: Stack, supervisor: Supervisor, environment: Mapping[str, str], started_at: datetime) -> None:
     home = stack.home
+    told = {**os.environ, **environment}.items()
     home.write_running(
         Running(
             url=stack.url,
@@ -175,5 +183,9 @@ def _tell(stack: Stack, supervisor: Supervisor, started_at: datetime) -> None:
             data_dir=str(home.root),
             started_at=started_at.isoformat(timespec="seconds"),
             processes=supervisor.pids,
+            variables={
+                name: value for name, value in told if name.startswith("LETHE_") and name not in UNTOLD
+            },
+            programs=str(binary("psql").parent) if "postgres" in supervisor.pids else None,
         )
     )

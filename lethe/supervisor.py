@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 from typing import NoReturn
 
-from lethe.embedded.process import Program, ProgramError, last_words, launch, stop, too_slow
+from lethe.embedded.process import Program, ProgramError, last_words, launch, stop, stop_together, too_slow
 
 STEP_SECONDS = 0.05
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -129,13 +129,16 @@ class Supervisor:
             self._step()
 
     def stop(self) -> None:
-        """Stop every child, last started first."""
+        """Stop every child, last started first; those of a kind that follow one another together."""
         while self._children:
-            child = self._children.pop()
-            if child.process is not None:
-                began = time.monotonic()
-                stop(child.program, child.process)
-                self._report(f"{child.program.name} stopped after {time.monotonic() - began:.1f} s")
+            leaving = [self._children.pop()]
+            while self._children and leaving[0].program.kind and _is_alike(self._children[-1], leaving[0]):
+                leaving.append(self._children.pop())
+            began = time.monotonic()
+            stop_together([(child.program, child.process) for child in leaving if child.process is not None])
+            for child in leaving:
+                if child.process is not None:
+                    self._report(f"{child.program.name} stopped after {time.monotonic() - began:.1f} s")
 
     def _step(self) -> None:
         """Look after every child once, then rest a moment."""
@@ -180,6 +183,10 @@ class Supervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._leaving.close()
+
+
+def _is_alike(one: Child, other: Child) -> bool:
+    return one.program.kind == other.program.kind
 
 
 def _is_ready(child: Child) -> bool:

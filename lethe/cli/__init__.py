@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from lethe.cli import evidence, forgetting, jobs, keys, models, reports, status, up
+from lethe.cli import environment, evidence, forgetting, jobs, keys, models, reports, status, up
 from lethe.cli.modules import add_module
 from lethe.client import LetheError
 from lethe.embedded.process import ProgramError
@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.command("up")(up.up)
+app.command("env")(environment.env)
 app.command("register")(models.register)
 app.command("forget")(forgetting.forget)
 app.command("watch")(forgetting.watch)

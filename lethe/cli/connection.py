@@ -28,8 +28,13 @@ def connect(folder: Path) -> LetheClient:
     home = Home(folder.resolve())
     running = home.read_running()
     if running is None:
-        raise LetheError(
-            f"No Lethe is up in {home.root}. Start one with `lethe up`, choose its folder with --home, or "
-            "name a server in LETHE_URL."
-        )
+        raise no_lethe_in(home)
     return LetheClient(running.url, key or os.environ.get("LETHE_ADMIN_KEY") or home.admin_key())
+
+
+def no_lethe_in(home: Home) -> LetheError:
+    """Return the error of a home folder in which nothing is up."""
+    return LetheError(
+        f"No Lethe is up in {home.root}. Start one with `lethe up`, choose its folder with --home, or "
+        "name a server in LETHE_URL."
+    )

@@ -1,11 +1,13 @@
 """`lethe forget`, `lethe watch` and `lethe decide`: ask a model to forget, follow it, and decide."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from lethe import sample_ids
 from lethe.bars import request_bar
 from lethe.cli.connection import HomeOption, connect
 from lethe.client import LetheClient
@@ -17,6 +19,10 @@ def forget(
     model: Annotated[str, typer.Argument(help="Name of the model.")],
     classes: Annotated[list[int] | None, typer.Option("--class", help="A class by its label.")] = None,
     samples: Annotated[list[str] | None, typer.Option("--sample", help="A sample by your id.")] = None,
+    file: Annotated[
+        typer.FileBinaryRead | None,
+        typer.Option("--from", help="A file of samples, one of your ids a line; - reads them from a pipe."),
+    ] = None,
     subject: Annotated[str | None, typer.Option(help="A person by your id.")] = None,
     method: Annotated[str, typer.Option(help="An unlearning method, or auto.")] = "auto",
     ground: Annotated[str | None, typer.Option(help="Legal ground, e.g. art-17-1-a.")] = None,
@@ -24,7 +30,7 @@ def forget(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Ask a model to forget classes, samples or a person."""
-    target = _target(classes or [], samples or [], subject)
+    target = _target(classes or [], samples or [], file, subject)
     with connect(home) as client:
         request = client.forget(model, target, method=method, ground=ground)
         typer.echo(f"request {request.id} is {request.status}, due by {request.due_at:%Y-%m-%d}")
@@ -112,9 +118,17 @@ def _tell_review(console: Console, request_id: str, review: dict[str, Any]) -> N
         console.print(f"  {command}\n    {choice['text']}", highlight=False)
 
 
-def _target(classes: list[int], samples: list[str], subject: str | None) -> Target:
-    if sum(map(bool, (classes, samples, subject))) != 1:
-        raise typer.BadParameter("Name what to forget by exactly one of --class, --sample and --subject.")
+def _target(
+    classes: list[int], samples: list[str], file: typer.FileBinaryRead | None, subject: str | None
+) -> Target:
+    if sum((bool(classes), bool(samples), file is not None, bool(subject))) != 1:
+        raise typer.BadParameter(
+            "Name what to forget by exactly one of --class, --sample, --from and --subject."
+        )
     if classes:
         return class_target(classes)
+    if file is not None:
+        return samples_target(
+            sample_ids.read(file, "standard input" if file is sys.stdin.buffer else file.name)
+        )
     return samples_target(samples) if samples else subject_target(subject or "")

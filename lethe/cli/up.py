@@ -1,4 +1,4 @@
-"""`lethe up`: database, broker, relay, worker and API on this machine, until Ctrl-C."""
+"""`lethe up`: database, broker, relay, workers and API on this machine, until Ctrl-C."""
 
 from typing import Annotated
 
@@ -12,7 +12,13 @@ from lethe.home import DEFAULT_HOME, Home
 def up(
     port: Annotated[int, typer.Option(help="TCP port of the API.")] = 8321,
     host: Annotated[str, typer.Option(help="Address that the API listens on.")] = "127.0.0.1",
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1, help="How many workers; each computes one job at a time, and holds its models in memory."
+        ),
+    ] = 1,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Start everything on this machine and keep it alive until Ctrl-C."""
-    stack.up(stack.Stack(Home(home.resolve()), host, port), report=typer.echo)
+    stack.up(stack.Stack(Home(home.resolve()), host, port, workers), report=typer.echo)

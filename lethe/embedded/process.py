@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +32,7 @@ class Program:
 
     Attributes:
         name: What people call it; also names it in messages.
+        kind: Programs of one kind that were started one after another are stopped together; "" for none.
         command: Program and arguments.
         log: File that its standard output and error are appended to.
         environment: Variables added to the parent's.
@@ -47,6 +48,7 @@ class Program:
     name: str
     command: tuple[str, ...]
     log: Path
+    kind: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[], None] = lambda: None
     tidy: Callable[[], None] = lambda: None
@@ -121,14 +123,23 @@ def too_slow(program: Program) -> ProgramError:
 
 def stop(program: Program, process: Process) -> None:
     """Stop the program in good order, or kill it when that takes too long; what it started goes with it."""
-    if process.poll() is None:
-        process.send_signal(program.stop_signal)
+    stop_together([(program, process)])
+
+
+def stop_together(running: Sequence[tuple[Program, subprocess.Popen[bytes]]]) -> None:
+    """Stop programs as `stop` does, all asked at the same moment: it takes as long as the slowest."""
+    asked_at = time.monotonic()
+    for program, process in running:
+        if process.poll() is None:
+            process.send_signal(program.stop_signal)
+    for program, process in running:
+        left = asked_at + program.stop_timeout_seconds - time.monotonic()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(program.stop_timeout_seconds)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    program.tidy()
+            process.wait(max(0.0, left))
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        program.tidy()
 
 
 @contextlib.contextmanager

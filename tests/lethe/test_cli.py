@@ -85,8 +85,8 @@ def run(fake: FakeLethe, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(api, "POLL_SECONDS", 0.0)
     monkeypatch.setattr(connection, "LetheClient", partial(LetheClient, transport=fake.transport))
 
-    def invoke(*arguments: str, expect: int = 0) -> Result:
-        result = CliRunner().invoke(app, list(arguments))
+    def invoke(*arguments: str, expect: int = 0, given: str | None = None) -> Result:
+        result = CliRunner().invoke(app, list(arguments), input=given)
         assert result.exit_code == expect, (result.output, result.exception)
         return result
 
@@ -166,8 +166,52 @@ def test_forget_names_its_target(
 def test_forget_wants_exactly_one_kind_of_target(run: Run, fake: FakeLethe, options: list[str]) -> None:
     result = run("forget", "digits", *options, expect=2)
 
-    assert "exactly one of --class, --sample and" in result.output
+    assert "exactly one of --class, --sample, --from and" in " ".join(result.output.replace("│", " ").split())
     assert fake.seen == []
+
+
+def test_forget_reads_sample_ids_from_a_file(run: Run, fake: FakeLethe, tmp_path: Path) -> None:
+    (tmp_path / "ids").write_text("train/1\ntrain/2\n")
+
+    run("forget", "digits", "--from", str(tmp_path / "ids"))
+
+    sent = fake.bodies["POST /v1/forget-requests"]
+    assert sent["target"] == {"kind": "samples", "sample_ids": ["train/1", "train/2"]}
+
+
+def test_forget_reads_sample_ids_from_a_pipe(run: Run, fake: FakeLethe) -> None:
+    run("forget", "digits", "--from", "-", given="train/1\n")
+
+    assert fake.bodies["POST /v1/forget-requests"]["target"]["sample_ids"] == ["train/1"]
+
+
+def test_forget_sends_nothing_of_a_file_with_a_bad_line(run: Run, fake: FakeLethe) -> None:
+    result = run("forget", "digits", "--from", "-", given="train/1\n two\n", expect=1)
+
+    assert str(result.exception).startswith("Line 2 of standard input was expected to be")
+    assert fake.seen == []
+
+
+def test_env_tells_a_shell_what_a_further_worker_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LETHE_ADMIN_KEY", raising=False)
+    home = Home(tmp_path)
+    home.create()
+    told = {"LETHE_DATABASE_URL": "postgresql+psycopg://u:p@h/lethe", "LETHE_DATA_DIR": "/with a space"}
+    home.write_running(
+        Running("http://127.0.0.1:1", 7, str(home.admin_key_path), str(tmp_path), "now", {}, told, "/pg/bin")
+    )
+
+    lines = CliRunner().invoke(app, ["env", "--home", str(tmp_path)]).output
+    seen = subprocess.run(
+        ["sh", "-c", f"{lines}env"], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+
+    key = home.admin_key()
+    keys = {f"LETHE_{name}={key}" for name in ("KEY", "ADMIN_KEY")}
+    assert {f"{name}={value}" for name, value in told.items()} | keys <= set(seen)
+    assert f"PATH={Path(sys.executable).parent}:/pg/bin:/usr/bin:/bin" in seen
 
 
 def test_watch_shows_the_audit_of_a_completed_request(run: Run, fake: FakeLethe) -> None:

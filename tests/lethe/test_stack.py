@@ -34,13 +34,24 @@ with psycopg.connect(os.environ["LETHE_DATABASE_URL"].replace("+psycopg", "")) a
     connection.execute("CREATE TABLE IF NOT EXISTS migrated AS SELECT 1 AS number")
 """
 SLEEP = ("-c", "import time; time.sleep(60)")
+LEAVES_AFTER_TWO_SECONDS = """
+import signal, time
+def leave(number, frame):
+    print("asked", time.monotonic(), flush=True)
+    time.sleep(2)
+    print("gone", time.monotonic(), flush=True)
+    raise SystemExit
+signal.signal(signal.SIGTERM, leave)
+print("ready", flush=True)
+time.sleep(60)
+"""
 UP = """
 import json, sys
 from pathlib import Path
 from lethe.home import Home
 from lethe.stack import Stack, up
 home, port, processes = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
-up(Stack(Home(home), "127.0.0.1", port, processes), report=lambda line: print(line, flush=True))
+up(Stack(Home(home), "127.0.0.1", port, processes=processes), report=lambda line: print(line, flush=True))
 """
 
 
@@ -74,6 +85,12 @@ def wait_for(home: Home, process: subprocess.Popen) -> dict[str, int]:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return dict(running.processes)
+
+
+def told_by(home: Path, name: str, word: str) -> list[str]:
+    """Lines of a process's log that begin with a word."""
+    lines = (home / "logs" / f"{name}.log").read_text().splitlines()
+    return [line for line in lines if line.startswith(word)]
 
 
 ELSEWHERE = {
@@ -173,7 +190,7 @@ def test_port_that_is_taken_is_told_before_anything_starts(tmp_path: Path) -> No
         port = taken.getsockname()[1]
 
         with pytest.raises(ProgramError, match=rf"127.0.0.1:{port} .*--port"):
-            up(Stack(Home(tmp_path), "127.0.0.1", port, stand_ins(port)), report=lambda line: None)
+            up(Stack(Home(tmp_path), "127.0.0.1", port, processes=stand_ins(port)), report=lambda line: None)
 
     assert not (tmp_path / "postgres").exists()
 
@@ -188,6 +205,34 @@ def test_processes_by_default_are_those_of_lethe(tmp_path: Path) -> None:
         "api": ("-m", "uvicorn", "service.main:application"),
     }
     assert Path(programs["migrate"].command[4]) == CODE_ROOT / "migrations" / "alembic.ini"
+
+
+def test_further_workers_are_named_by_number_and_share_the_cores(tmp_path: Path) -> None:
+    programs = Stack(Home(tmp_path), "127.0.0.1", 8321, num_workers=3).programs({})
+
+    assert [*programs] == ["migrate", "relay", "worker", "worker-2", "worker-3", "api"]
+    assert len({program.log for program in programs.values()}) == len(programs)
+
+
+def test_workers_drain_side_by_side(tmp_path: Path) -> None:
+    home, port = Home(tmp_path), free_port()
+    workers = dict.fromkeys(["worker", "worker-2", "worker-3"], ("-c", LEAVES_AFTER_TWO_SECONDS))
+    others = stand_ins(port)
+    processes = {"migrate": others["migrate"], "relay": others["relay"], **workers, "api": others["api"]}
+    with lethe_up(tmp_path, processes, port, **ELSEWHERE) as process:
+        wait_for(home, process)
+        while not all(told_by(tmp_path, name, "ready") for name in workers):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+
+    asked, gone = (
+        [float(line.split()[1]) for name in workers for line in told_by(tmp_path, name, word)]
+        for word in ("asked", "gone")
+    )
+    assert len(asked) == len(gone) == len(workers)
+    assert max(asked) < min(gone), "one was asked only after another had left"
+    assert all(f"{name} stopped after" in said for name in workers)
 
 
 @pytest.mark.parametrize(
