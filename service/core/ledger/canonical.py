@@ -36,6 +36,18 @@ def json_bytes(value: object) -> bytes:
     raise errors.NotCanonical(f"expected a value with a canonical JSON form (RFC 8785): {reason}")
 
 
+def object_bytes(members: Mapping[str, bytes]) -> bytes:
+    """The canonical JSON of an object of which that of every member is known: one spelled once serves many.
+
+    Law: `object_bytes({name: json_bytes(value) ...}) == json_bytes({name: value ...})`.
+
+    Raises:
+        NotCanonical: A key has a lone surrogate.
+    """
+    keys = sorted((_utf_16(name), json_bytes(name), name) for name in members)
+    return b"{" + b",".join(key + b":" + members[name] for _, key, name in keys) + b"}"
+
+
 def parse_json(data: bytes) -> object:
     """The value whose canonical JSON these bytes are.
 
@@ -92,6 +104,11 @@ def parse_time(text: str) -> datetime:
             "expected a UTC time like 2026-01-31T09:05:00.000000Z, got another spelling"
         )
     return at
+
+
+def _utf_16(text: str) -> bytes:
+    """What RFC 8785 orders keys by; a lone surrogate is refused where the key is spelled."""
+    return text.encode("utf-16-be", "surrogatepass")
 
 
 def _integer(text: str) -> int | float:

@@ -23,6 +23,7 @@ was read gives the same bytes, so no field is missing, unknown or spelled otherw
 """
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import TypeVar
 
 from service.core.ledger import canonical, claims, dsse, errors, signing
@@ -40,36 +41,11 @@ def build(claim: claims.Claim) -> dict[str, object]:
             a certified method names no epsilon and delta.
     """
     claims.require_sound(claim)
-    method = claim.method
-    accepted = {} if claim.acceptance is None else {"acceptance": asdict(claim.acceptance)}
     return {
         "_type": STATEMENT_TYPE,
         "predicateType": PREDICATE_TYPE,
         "subject": [{"name": file.name, "digest": {"sha256": file.sha256}} for file in claim.files],
-        "predicate": {
-            "request": claim.request,
-            "model": claim.model,
-            "base_version": claim.base_version,
-            "version": claim.version,
-            "target": asdict(claim.target),
-            "method": {
-                "name": method.name,
-                "version": method.version,
-                "parameters": method.parameters,
-                "seed": str(method.seed),
-                "guarantee": method.guarantee,
-                "caveats": method.caveats,
-            },
-            "audit": {
-                "suite": claim.audit.suite,
-                "verdict": claim.audit.verdict,
-                "checks": [_check(check) for check in claim.audit.checks],
-            },
-            "received_at": canonical.time_text(claim.received_at),
-            "completed_at": canonical.time_text(claim.completed_at),
-            "statement": claim.statement,
-            **accepted,
-        },
+        "predicate": _predicate(claim),
     }
 
 
@@ -80,11 +56,48 @@ def sign(claim: claims.Claim, signer: signing.Signer) -> bytes:
         CertificateRefused: The certificate is not sound, or holds a value without canonical JSON (NaN, an
             integer beyond 2**53).
     """
-    try:
-        payload = canonical.json_bytes(build(claim))
-    except errors.NotCanonical as error:
-        raise errors.CertificateRefused(f"the certificate cannot be written: {error}") from error
-    return dsse.sign(PAYLOAD_TYPE, payload, signer)
+    return Series(claim, signer).sign(claim.request, claim.target, claim.received_at)
+
+
+class Series:
+    """Certificates that differ in their requests alone: what they share is checked and spelled once.
+
+    A certificate is some kilobytes of canonical JSON, most of it the audit's, and a run serves thousands.
+
+    Args:
+        claim: Any one of them.
+        signer: Signs them all.
+
+    Raises:
+        CertificateRefused: The claim is not sound, or holds a value without canonical JSON.
+    """
+
+    def __init__(self, claim: claims.Claim, signer: signing.Signer) -> None:
+        self._signer = signer
+        try:
+            statement = {name: canonical.json_bytes(value) for name, value in build(claim).items()}
+            predicate = {name: canonical.json_bytes(value) for name, value in _predicate(claim).items()}
+        except errors.NotCanonical as error:
+            raise errors.CertificateRefused(f"the certificate cannot be written: {error}") from error
+        self._statement, self._predicate = statement, predicate
+
+    def sign(self, request: str, target: claims.Target, received_at: datetime) -> bytes:
+        """The `.dsse.json` file of one request.
+
+        Raises:
+            CertificateRefused: The request is not a pseudonym, or a value has no canonical JSON.
+        """
+        claims.require_pseudonym(request)
+        try:
+            own = {
+                name: canonical.json_bytes(value)
+                for name, value in _own(request, target, received_at).items()
+            }
+            predicate = canonical.object_bytes({**self._predicate, **own})
+            payload = canonical.object_bytes({**self._statement, "predicate": predicate})
+        except errors.NotCanonical as error:
+            raise errors.CertificateRefused(f"the certificate cannot be written: {error}") from error
+        return dsse.sign(PAYLOAD_TYPE, payload, self._signer)
 
 
 def verify(data: bytes, verifier: signing.Verifier) -> claims.Claim:
@@ -127,6 +140,42 @@ def parse(statement: object) -> claims.Claim:
     if not is_exact:
         raise errors.MalformedCertificate("expected exactly the fields of an erasure statement, got others")
     return claim
+
+
+def _predicate(claim: claims.Claim) -> dict[str, object]:
+    method = claim.method
+    accepted = {} if claim.acceptance is None else {"acceptance": asdict(claim.acceptance)}
+    return {
+        **_own(claim.request, claim.target, claim.received_at),
+        "model": claim.model,
+        "base_version": claim.base_version,
+        "version": claim.version,
+        "method": {
+            "name": method.name,
+            "version": method.version,
+            "parameters": method.parameters,
+            "seed": str(method.seed),
+            "guarantee": method.guarantee,
+            "caveats": method.caveats,
+        },
+        "audit": {
+            "suite": claim.audit.suite,
+            "verdict": claim.audit.verdict,
+            "checks": [_check(check) for check in claim.audit.checks],
+        },
+        "completed_at": canonical.time_text(claim.completed_at),
+        "statement": claim.statement,
+        **accepted,
+    }
+
+
+def _own(request: str, target: claims.Target, received_at: datetime) -> dict[str, object]:
+    """What a predicate says of one request; all else it shares with those of the same run and kind."""
+    return {
+        "request": request,
+        "target": {"kind": target.kind, "num_samples": target.num_samples},
+        "received_at": canonical.time_text(received_at),
+    }
 
 
 def _check(check: claims.Check) -> dict[str, object]:

@@ -219,8 +219,7 @@ def require_sound(claim: Claim) -> None:
         CertificateRefused: The request is not a pseudonym, a digest is not SHA-256, there are no files, a
             certified method names no epsilon and delta, or what a person accepted claims more than it may.
     """
-    if not _HEX_DIGEST.fullmatch(claim.request):
-        raise errors.CertificateRefused("expected the request's pseudonym, 64 hex digits")
+    require_pseudonym(claim.request)
     if not claim.files or not all(_HEX_DIGEST.fullmatch(file.sha256) for file in claim.files):
         raise errors.CertificateRefused("expected one or more files, each with its SHA-256 in 64 hex digits")
     bounds = [claim.method.parameters.get(name) for name in _BOUNDS]
@@ -228,6 +227,16 @@ def require_sound(claim: Claim) -> None:
         raise errors.CertificateRefused("expected a certified method to name its epsilon and delta")
     if claim.acceptance is not None and claim.method.guarantee not in _ACCEPTABLE:
         raise errors.CertificateRefused("expected what a person accepted to claim no more than approximate")
+
+
+def require_pseudonym(request: str) -> None:
+    """Refuse a name of a request that is not its pseudonym.
+
+    Raises:
+        CertificateRefused: It is not 64 hex digits.
+    """
+    if not _HEX_DIGEST.fullmatch(request):
+        raise errors.CertificateRefused("expected the request's pseudonym, 64 hex digits")
 
 
 def _is_number(value: object) -> bool:

@@ -32,6 +32,24 @@ def test_every_value_is_spelled_as_rfc_8785_says(value):
     assert canonical.json_bytes(value) == rfc8785.dumps(value)
 
 
+@given(st.dictionaries(st.text(), JSON_VALUES, max_size=6))
+def test_an_object_of_spelled_members_is_spelled_like_the_whole(value):
+    members = {name: canonical.json_bytes(item) for name, item in value.items()}
+
+    assert canonical.object_bytes(members) == canonical.json_bytes(value)
+
+
+def test_members_are_ordered_by_their_utf_16_units():
+    members = {"\U0001f600": b"1", "\ufb01": b"2", "a": b"3"}
+
+    assert canonical.object_bytes(members) == '{"a":3,"\U0001f600":1,"\ufb01":2}'.encode()
+
+
+def test_a_member_whose_name_has_no_spelling_is_refused():
+    with pytest.raises(errors.NotCanonical):
+        canonical.object_bytes({"\ud800": b"1"})
+
+
 @pytest.mark.parametrize("value", [2**53, -(2**53), [2**53], {"a": "\ud800"}, {"\udfff": 1}, [float("nan")]])
 def test_what_has_no_spelling_is_refused_wherever_it_stands(value):
     with pytest.raises(errors.NotCanonical):

@@ -67,6 +67,23 @@ def test_claim_survives_its_certificate():
     assert certificate.sign(CLAIM, SIGNER) == data
 
 
+def test_a_series_signs_each_request_as_if_it_were_alone():
+    target, received_at = claims.Target("class", 7), datetime(2026, 2, 1, tzinfo=UTC)
+    alone = dataclasses.replace(CLAIM, request="cd" * 32, target=target, received_at=received_at)
+
+    data = certificate.Series(CLAIM, SIGNER).sign("cd" * 32, target, received_at)
+
+    assert certificate.verify(data, SIGNER.verifier) == alone
+    assert data == dsse.sign(certificate.PAYLOAD_TYPE, canonical.json_bytes(certificate.build(alone)), SIGNER)
+
+
+def test_a_series_signs_for_no_request_by_its_own_name():
+    series = certificate.Series(CLAIM, SIGNER)
+
+    with pytest.raises(errors.CertificateRefused):
+        series.sign("request-7", CLAIM.target, CLAIM.received_at)
+
+
 @given(
     st.sampled_from(claims.Guarantee),
     st.integers(0, 2**64),
