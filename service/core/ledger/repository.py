@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, LargeBinary, Uuid, bindparam, cast, func, select, update
+from sqlalchemy import ARRAY, BigInteger, LargeBinary, String, Uuid, bindparam, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -164,6 +164,28 @@ def prove(session: Session, entry_id: int) -> proof.Proof | None:
 def certificate_of(session: Session, request_id: uuid.UUID) -> Certificate | None:
     """Return the certificate of a completed request, or None."""
     return session.get(Certificate, request_id)
+
+
+def keep_certificates(
+    session: Session,
+    request_ids: Sequence[uuid.UUID],
+    entry_ids: Sequence[int],
+    envelopes: Sequence[bytes],
+    digests: Sequence[str],
+) -> None:
+    """Insert the certificates of requests by one statement, each with the entry that tells its digest."""
+    columns = ["request_id", "entry_id", "envelope", "sha256"]
+    rows = (
+        func.unnest(
+            cast(list(request_ids), ARRAY(Uuid())),
+            cast(list(entry_ids), ARRAY(BigInteger)),
+            cast(list(envelopes), ARRAY(LargeBinary)),
+            cast(list(digests), ARRAY(String)),
+        )
+        .table_valued(*columns)
+        .render_derived()
+    )
+    session.execute(insert(Certificate).from_select(columns, select(*(rows.c[name] for name in columns))))
 
 
 def entries_about(session: Session, request_id: uuid.UUID) -> Sequence[entries.Entry]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.core import clock
 from service.core.ledger import certificate, claims
-from service.core.ledger.models import Certificate
+from service.core.ledger import repository as ledger
 from service.core.ledger.pseudonyms import Pseudonymiser
 from service.core.ledger.signing import Signer
 from service.core.registry.models import Model
@@ -43,57 +43,50 @@ def certify(
 ) -> None:
     """Complete the requests that a published run served, and keep a signed certificate of each.
 
-    What they have in common is put into words once, and all rows of a kind go in one statement: a run may
-    serve thousands.
+    What they have in common is put into words once, and all rows go in one statement a table: a run may serve
+    thousands.
 
     Raises:
         errors.Conflict: A request's state cannot become completed.
     """
     assert run.version is not None
     completed_at = clock.now()
-    methods = {
-        kind: _method(run, step_for(run.deciding_rung, kind), guarantee)
-        for kind in {request.kind for request in requests}
-    }
     audit = _audit(run.deciding_rung["audit"])
     public = tuple(claims.File(file.name, file.stored.sha256) for file in files if file.is_public)
     acceptance = None if run.acceptance is None else claims.Acceptance(**run.acceptance)
-    envelopes = [
-        certificate.sign(
-            claims.Claim(
-                request=signatory.pseudonymiser.request(str(request.id)),
+    series: dict[str, certificate.Series] = {}
+    envelopes: list[bytes] = []
+    for request in requests:
+        name = signatory.pseudonymiser.request(str(request.id))
+        target = claims.Target(request.kind, request.num_samples)
+        if request.kind not in series:
+            claim = claims.Claim(
+                request=name,
                 model=model.name,
                 base_version=run.base_version,
                 version=run.version,
-                target=claims.Target(request.kind, request.num_samples),
-                method=methods[request.kind],
+                target=target,
+                method=_method(run, step_for(run.deciding_rung, request.kind), guarantee),
                 audit=audit,
                 received_at=request.received_at,
                 completed_at=completed_at,
                 files=public,
                 acceptance=acceptance,
-            ),
-            signatory.signer,
-        )
-        for request in requests
-    ]
+            )
+            series[request.kind] = certificate.Series(claim, signatory.signer)
+        envelopes.append(series[request.kind].sign(name, target, request.received_at))
     digests = [hashlib.sha256(envelope).hexdigest() for envelope in envelopes]
     entry_ids = lifecycle.move_all(
         session,
         requests,
         Status.COMPLETED,
         own_facts=[{"certificate_sha256": sha256} for sha256 in digests],
+        also={"completed_at": completed_at},
         run=str(run.id),
         version=run.version,
         guarantee=guarantee,
     )
-    for request in requests:
-        request.completed_at = completed_at
-    session.add_all(
-        Certificate(request_id=request.id, entry_id=entry_id, envelope=envelope, sha256=sha256)
-        for request, entry_id, envelope, sha256 in zip(requests, entry_ids, envelopes, digests, strict=True)
-    )
-    session.flush()
+    ledger.keep_certificates(session, [request.id for request in requests], entry_ids, envelopes, digests)
 
 
 def step_for(rung: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

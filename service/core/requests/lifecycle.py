@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
-from sqlalchemy.orm.attributes import flag_modified
+from sqlalchemy.orm.attributes import set_committed_value
 
 from service.core import clock, errors
 from service.core.ledger import repository as ledger
@@ -16,6 +16,7 @@ from service.core.registry import service as registry
 from service.core.registry.models import Model
 from service.core.requests import batching, interims, repository
 from service.core.requests.models import ForgetRequest
+from service.core.requests.repository import Standing
 from service.core.requests.states import CLOSED, DECIDABLE, Status, transition
 
 EXTENSION_MONTHS = 2
@@ -42,17 +43,10 @@ def step(
     Raises:
         errors.Conflict: The state may not follow.
     """
-    previous = request.status
-    request.status = transition(Status(previous), following)
-    request.reason = reason
-    if following == Status.COMPLETED:
-        request.completed_at = clock.now()
-    if following in CLOSED:
-        request.positions = None
-    body: dict[str, Any] = {"request": str(request.id), "from": previous, **facts}
-    if reason is not None:
-        body["reason"] = reason
-    return ledger.Fact(f"request.{following}", body, request.id)
+    told = _told(Standing(request.id, Status(request.status)), following, reason, facts)
+    for name, value in _changed(following, reason).items():
+        setattr(request, name, value)
+    return told
 
 
 def move_all(
@@ -62,9 +56,10 @@ def move_all(
     *,
     reason: str | None = None,
     own_facts: Sequence[Mapping[str, Any]] | None = None,
+    also: Mapping[str, Any] | None = None,
     **facts: Any,
 ) -> list[int]:
-    """Change the state of many requests at once; return the ids of their ledger entries, in order.
+    """Change the state of many locked requests at once; return the ids of their ledger entries, in order.
 
     Args:
         session: The transaction.
@@ -72,19 +67,47 @@ def move_all(
         following: Their next state.
         reason: Stable code of why.
         own_facts: What the ledger tells of each alone.
+        also: Columns that change with the state, to the same value in all.
         **facts: What it tells of all.
 
     Raises:
         errors.Conflict: The state may not follow.
     """
+    session.flush()  # what else is changed of them comes before, and is not written over later
+    standing = [Standing(request.id, Status(request.status)) for request in requests]
+    entry_ids = move_rows(
+        session, standing, following, reason=reason, own_facts=own_facts, also=also, **facts
+    )
+    for name, value in _changed(following, reason, also).items():
+        for request in requests:
+            set_committed_value(request, name, value)  # the row has it already
+    return entry_ids
+
+
+def move_rows(
+    session: Session,
+    standing: Sequence[Standing],
+    following: Status,
+    *,
+    reason: str | None = None,
+    own_facts: Sequence[Mapping[str, Any]] | None = None,
+    also: Mapping[str, Any] | None = None,
+    **facts: Any,
+) -> list[int]:
+    """Do the same for locked rows of which no more is known than where they stand.
+
+    A thousand objects cost more than all that is told of them; and none of these rows may be in the session
+    as an object, which would not hear of the change.
+
+    Raises:
+        errors.Conflict: The state may not follow, or a row does not stand where it was seen.
+    """
     told = [
-        step(request, following, reason=reason, **{**facts, **own})
-        for request, own in zip(requests, own_facts or [{}] * len(requests), strict=True)
+        _told(one, following, reason, {**facts, **own})
+        for one, own in zip(standing, own_facts or [{}] * len(standing), strict=True)
     ]
-    if following in CLOSED:
-        for request in requests:  # also where there are none: rows that change alike go in one statement
-            flag_modified(request, "positions")
-    session.flush()
+    if standing and repository.change(session, standing, _changed(following, reason, also)) != len(standing):
+        raise errors.Conflict("Requests changed while they were being moved.", code="illegal_transition")
     return ledger.append_all(session, told)
 
 
@@ -170,6 +193,25 @@ def release_held(session: Session) -> int:
     for request in released:
         enqueue(session, request)
     return len(released)
+
+
+def _told(standing: Standing, following: Status, reason: str | None, facts: Mapping[str, Any]) -> ledger.Fact:
+    """Return what the ledger is told of a change of state, if it is legal."""
+    transition(standing.status, following)
+    body = {"request": str(standing.id), "from": standing.status, **facts}
+    if reason is not None:
+        body["reason"] = reason
+    return ledger.Fact(f"request.{following}", body, standing.id)
+
+
+def _changed(following: Status, reason: str | None, also: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the columns that change with a state, and their values."""
+    columns: dict[str, Any] = {"status": following, "reason": reason}
+    if following == Status.COMPLETED:
+        columns["completed_at"] = clock.now()
+    if following in CLOSED:
+        columns["positions"] = None
+    return {**columns, **(also or {})}
 
 
 def _awaiting_decision(session: Session, request_id: uuid.UUID) -> ForgetRequest:

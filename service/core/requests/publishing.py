@@ -100,12 +100,11 @@ def publish_interim(
     version = _release(session, run, publication)
     tally.close(session, run, RunState.INTERIM)
     served = _at_audit(session, run)
-    for request in served:
-        request.interim = interims.told(version, run)
     lifecycle.move_all(
         session,
         served,
         Status.QUEUED,
+        also={"interim": interims.told(version, run)},
         reason=interims.INTERIM_PUBLISHED,
         run=str(run.id),
         version=version.number,

@@ -1,10 +1,11 @@
 """The queries on requests and runs."""
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, Uuid, any_, cast, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from service.core import clock, errors
@@ -27,6 +28,13 @@ class RequestFilter:
     model: str | None = None
     status: Status | None = None
     is_overdue: bool | None = None
+
+
+class Standing(NamedTuple):
+    """Where a request stands: all of it that a change of state needs to know."""
+
+    id: uuid.UUID
+    status: Status
 
 
 def request_by_id(session: Session, request_id: uuid.UUID, *, lock: bool = False) -> ForgetRequest:
@@ -94,6 +102,37 @@ def in_run(session: Session, model_id: uuid.UUID) -> Sequence[ForgetRequest]:
 def taken_by(session: Session, run: Run) -> Sequence[ForgetRequest]:
     """Lock and return every request that a run has taken and not closed, in the order they came."""
     return [one for one in in_run(session, run.model_id) if one.run_id == run.id]
+
+
+def standing_in(session: Session, run: Run) -> Sequence[Standing]:
+    """Lock every request that a run has taken and not closed, and return where each stands."""
+    rows = session.execute(
+        select(ForgetRequest.id, ForgetRequest.status)
+        .where(
+            ForgetRequest.model_id == run.model_id,
+            ForgetRequest.status.in_(IN_RUN),
+            ForgetRequest.run_id == run.id,
+        )
+        .order_by(ForgetRequest.id)
+        .with_for_update()
+    )
+    return [Standing(row.id, Status(row.status)) for row in rows]
+
+
+def change(session: Session, standing: Sequence[Standing], columns: Mapping[str, Any]) -> int:
+    """Write the same values into many requests by one statement; return how many stood where they were seen.
+
+    Objects of them that are in the session do not hear of it.
+    """
+    ids = cast([one.id for one in standing], ARRAY(Uuid()))
+    changed = session.execute(
+        update(ForgetRequest)
+        .where(ForgetRequest.id == any_(ids), ForgetRequest.status.in_({one.status for one in standing}))
+        .values(**columns)
+        .returning(literal(1))
+        .execution_options(synchronize_session=False)
+    )
+    return len(changed.all())
 
 
 def num_in_run(session: Session, model_id: uuid.UUID) -> int:

@@ -87,10 +87,13 @@ def take(session: Session, lease: Lease) -> Assignment | None:
     )
     session.add(run)
     session.flush()
-    for request in gathered.served:
-        request.run_id = run.id
     lifecycle.move_all(
-        session, gathered.served, Status.RUNNING, run=str(run.id), base_version=run.base_version
+        session,
+        gathered.served,
+        Status.RUNNING,
+        also={"run_id": run.id},
+        run=str(run.id),
+        base_version=run.base_version,
     )
     return replace(
         assignments.assign(session, model, run, gathered.served),
@@ -130,9 +133,8 @@ def begin_audit(session: Session, lease: Lease, run_id: uuid.UUID, rung: Mapping
     run.state = RunState.AUDITING
     run.rungs = [*run.rungs, dict(rung)]
     methods = [step["method"] for step in rung["steps"]]
-    lifecycle.move_all(
-        session, repository.taken_by(session, run), Status.AUDITING, run=str(run_id), methods=methods
-    )
+    standing = repository.standing_in(session, run)
+    lifecycle.move_rows(session, standing, Status.AUDITING, run=str(run_id), methods=methods)
 
 
 def note_audit(session: Session, lease: Lease, run_id: uuid.UUID, audit: Mapping[str, Any]) -> None:
@@ -155,9 +157,8 @@ def next_rung(session: Session, lease: Lease, run_id: uuid.UUID) -> None:
     run = fenced(session, lease, run_id)
     run.state = RunState.RUNNING
     verdict = run.rungs[-1]["audit"]["verdict"]
-    lifecycle.move_all(
-        session, repository.taken_by(session, run), Status.RUNNING, run=str(run_id), audit=verdict
-    )
+    standing = repository.standing_in(session, run)
+    lifecycle.move_rows(session, standing, Status.RUNNING, run=str(run_id), audit=verdict)
 
 
 def refuse(session: Session, lease: Lease, run_id: uuid.UUID, kept: Kept | None = None) -> None:
@@ -179,13 +180,8 @@ def refuse(session: Session, lease: Lease, run_id: uuid.UUID, kept: Kept | None 
             verdict=kept.verdict,
             is_retrained=kept.is_retrained,
         )
-    lifecycle.move_all(
-        session,
-        repository.taken_by(session, run),
-        Status.NEEDS_REVIEW,
-        reason="audit_refused",
-        run=str(run_id),
-    )
+    standing = repository.standing_in(session, run)
+    lifecycle.move_rows(session, standing, Status.NEEDS_REVIEW, reason="audit_refused", run=str(run_id))
     queue.enqueue(session, run.model_id, JobKind.PURGE)
     endings.finish(session, lease)
 
