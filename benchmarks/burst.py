@@ -1,20 +1,25 @@
 """One run serves many: a burst of requests for one model against the fewest, and a burst for many models.
 
     python -m benchmarks.burst [--small] [--strict] [--requests N] [--repeats N] [--models N] [--workers N]
-                               [--steps N]
+                               [--steps N] [--affinity SECONDS]
 
 *One model.* N requests, a tenth of which name a class and the others a sample each, every sample three times,
 against two requests for the same class and the same samples; in turn, each on a model of its own. Time runs
 from the release (`burst_stage`) until the last request is completed.
 
 *Many models.* A few requests for each, due in an order of their own, released together; when some are served
-an overdue request comes for the model that was due last. Workers are *busy* while a job
-runs; what is *possible* is one job a worker and a model, of those that may run at that moment. An *inversion*
-is a pair of models of which the one that is due later began first. A model's *fair wait* is the time that the
-workers need for the runs of those due before it.
+an overdue request comes for the model that was due last. Workers are *busy* while a job runs; what is
+*possible* is one job a worker and a model, of those that may run at that moment. A model's *fair wait* is the
+time that the workers need for the runs of those due before it.
+
+*Order.* The model due first is to be claimed first. A pair is *out of order* if the one due later was claimed
+while the other was ready, and that one then waited until a worker came free: two that are claimed by two idle
+workers at once cost each other nothing. A worker may pass over a model for one that it has in memory, but for
+no longer than its affinity allows: a pair out of order by less is *passed over*, by more an *inversion*.
 """
 
 import argparse
+import os
 import shutil
 import statistics
 import sys
@@ -24,10 +29,11 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import combinations
+from math import comb
 from pathlib import Path
 from random import Random
 
-from benchmarks.burst_stage import LOOK_SECONDS, Look, Stage
+from benchmarks.burst_stage import LOOK_SECONDS, Claim, Look, Stage
 from service.core import clock
 from service.core.requests.intake import Target
 from service.core.requests.models import TargetKind
@@ -53,15 +59,19 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=50, help="of the second burst")
     parser.add_argument("--workers", type=int, default=2, help="worker processes")
     parser.add_argument("--steps", type=int, default=300, help="of each model's training")
+    parser.add_argument(
+        "--affinity", type=float, default=1.0, help="seconds that a model at hand may go first"
+    )
     asked = parser.parse_args()
     if asked.small:
         asked.requests, asked.repeats, asked.models = 100, 1, 6
     folder = Path(tempfile.mkdtemp(prefix="lethe-burst-"))
     recipe = TrainingRecipe(steps=asked.steps, batch_size=32, learning_rate=0.1)
+    os.environ["LETHE_AFFINITY_SECONDS"] = str(asked.affinity)  # which the workers inherit
     stage = Stage(folder, asked.workers, recipe)
     try:
         is_missed = one_model(stage, asked.requests, asked.repeats)
-        is_missed |= many_models(stage, asked.models, asked.workers)
+        is_missed |= many_models(stage, asked.models, asked.workers, asked.affinity)
     finally:
         stage.close()
         shutil.rmtree(folder)
@@ -97,7 +107,7 @@ def one_model(stage: Stage, num_requests: int, repeats: int) -> bool:
     return missed
 
 
-def many_models(stage: Stage, num_models: int, num_workers: int) -> bool:
+def many_models(stage: Stage, num_models: int, num_workers: int, affinity_seconds: float) -> bool:
     """Print how a burst for many models is shared out; return whether a goal was missed."""
     random = Random(SEED)
     names = [f"model-{number}" for number in range(num_models)]
@@ -116,16 +126,18 @@ def many_models(stage: Stage, num_models: int, num_workers: int) -> bool:
     stage.receive(last, targets(1)[1][:1], clock.now() - LONG_AGO)
     posted_at = clock.now().timestamp()
     seen += stage.await_completed(ids)
-    runs = stage.run_order(ids)
     stage.rest()
+    claims = stage.claims(ids)
 
-    begun = {model: start for model, start, _ in runs}
+    begun = {claim.model_id: claim.claimed_at for claim in claims}
     overtook = sum(posted_at < start < begun[models[last]] for start in begun.values())
     dated = [models[name] for name in order[:-1]]
-    inverted = sum(begun[one] > begun[two] for one, two in combinations(dated, 2))
-    waits = fair_waits(runs, released_at, num_workers)
+    waited = out_of_order(claims, dated, released_at)
+    inverted = sum(seconds > affinity_seconds for seconds in waited)
+    waits = fair_waits(claims, released_at, num_workers)
     busy, possible = shares(seen, num_workers)
-    print(f"{num_models} models, {num_workers} workers, {len(seen)} looks")
+    print(f"{num_models} models, {num_workers} workers, {len(seen)} looks, affinity {affinity_seconds:g} s")
+    print(f"{len(waited) - inverted} of {comb(len(dated), 2)} pairs were passed over")
     missed = figure("burst_workers_busy", busy / possible, [busy / possible], "share", ">=", GOAL_BUSY)
     missed |= figure("burst_order_inversions", inverted, [inverted], "pairs", "<=", GOAL_INVERSIONS)
     missed |= figure("burst_overdue_overtaken", overtook, [overtook], "models", "<=", GOAL_OVERTOOK)
@@ -159,15 +171,24 @@ def shares(seen: Sequence[Look], num_workers: int) -> tuple[int, int]:
     return sum(min(num_workers, look.running) for look in looks), max(1, possible)
 
 
-def fair_waits(
-    runs: Sequence[tuple[uuid.UUID, float, float]], released_at: float, num_workers: int
-) -> list[float]:
+def out_of_order(claims: Sequence[Claim], by_due: Sequence[uuid.UUID], released_at: float) -> list[float]:
+    """Return, for each pair out of order, how long the one due first had waited at the other's claim."""
+    claimed_at = {claim.model_id: claim.claimed_at for claim in claims}
+    ends = [claim.ended_at for claim in claims]
+    return [
+        claimed_at[later] - released_at
+        for sooner, later in combinations(by_due, 2)
+        if any(claimed_at[later] < end <= claimed_at[sooner] for end in ends)
+    ]
+
+
+def fair_waits(claims: Sequence[Claim], released_at: float, num_workers: int) -> list[float]:
     """Return each model's wait as a multiple of its fair one; the first of each worker's have none."""
     waits = []
-    for place, (_, start, _) in enumerate(runs):
-        work_before = sum(end - begin for _, begin, end in runs[:place])
+    for place, claim in enumerate(claims):
+        work_before = sum(before.ended_at - before.claimed_at for before in claims[:place])
         if place >= num_workers and work_before:
-            waits.append((start - released_at) / (work_before / num_workers))
+            waits.append((claim.claimed_at - released_at) / (work_before / num_workers))
     return waits or [0.0]
 
 

@@ -55,6 +55,25 @@ RELEASE = text(
     "WHERE state = 'ready' AND kind = 'unlearn' AND model_id IN :models RETURNING id"
 ).bindparams(bindparam("models", expanding=True))
 
+NOTE_CLAIMS = text(
+    "CREATE TABLE burst_claims (job_id uuid, model_id uuid, claimed_at timestamptz);"
+    "CREATE FUNCTION note_burst_claim() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+    "INSERT INTO burst_claims VALUES (NEW.id, NEW.model_id, clock_timestamp()); RETURN NULL; END $$;"
+    "CREATE TRIGGER note_burst_claim AFTER UPDATE ON jobs FOR EACH ROW "
+    "WHEN (OLD.state = 'ready' AND NEW.state = 'running' AND NEW.kind = 'unlearn') "
+    "EXECUTE FUNCTION note_burst_claim()"
+)
+"""A run's row is written a while after the claim, so rows of two that were claimed at once may be swapped."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A model's first claim by a worker for a run, and the end of that job: seconds of the epoch."""
+
+    model_id: uuid.UUID
+    claimed_at: float
+    ended_at: float
+
 
 @dataclass(frozen=True)
 class Look:
@@ -81,6 +100,8 @@ class Stage:
         settings = CoreSettings(database_url=self._cluster.database_url, data_dir=folder.resolve())
         self._engine = open_engine(settings.database_url)
         self.sessions: Sessions = open_sessions(self._engine)
+        with transaction(self.sessions) as session:
+            session.execute(NOTE_CLAIMS)
         self._recipe = recipe
         self._weights = folder / "weights.safetensors"
         source = open_source({"source": "digits"})
@@ -183,14 +204,14 @@ class Stage:
             for row in rows
         )
 
-    def run_order(self, models: Sequence[uuid.UUID]) -> list[tuple[uuid.UUID, float, float]]:
-        """Return each model's first run: the model, begin and end in seconds, as they began."""
+    def claims(self, models: Sequence[uuid.UUID]) -> list[Claim]:
+        """Return each model's first claim in the order in which they were made."""
         query = text(
-            "SELECT DISTINCT ON (model_id) model_id, extract(epoch FROM started_at), "
-            "extract(epoch FROM finished_at) FROM runs WHERE model_id IN :models "
-            "ORDER BY model_id, started_at"
+            "SELECT DISTINCT ON (c.model_id) c.model_id, extract(epoch FROM c.claimed_at), "
+            "extract(epoch FROM j.finished_at) FROM burst_claims c JOIN jobs j ON j.id = c.job_id "
+            "WHERE c.model_id IN :models ORDER BY c.model_id, c.claimed_at"
         ).bindparams(bindparam("models", expanding=True))
         with transaction(self.sessions) as session:
             rows = session.execute(query, {"models": models}).all()
-        found = [(uuid.UUID(str(model)), float(begun), float(ended)) for model, begun, ended in rows]
-        return sorted(found, key=lambda row: row[1])
+        found = [Claim(uuid.UUID(str(model)), float(at), float(ended)) for model, at, ended in rows]
+        return sorted(found, key=lambda claim: claim.claimed_at)

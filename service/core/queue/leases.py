@@ -65,13 +65,17 @@ def claim_next(
     """
     for _ in range(CLAIMS_TRIED):
         now, patient_until = moment(), moment(-affinity_seconds)
-        chosen = turns.most_urgent(session, now, patient_until)
-        if chosen is None:
-            return None
-        if at_hand and chosen.model_id not in at_hand and not chosen.is_pressing:
+        with session.begin_nested() as look:
+            chosen = turns.most_urgent(session, now, patient_until)
+            if chosen is None:
+                return None
+            is_passed_over = at_hand and chosen.model_id not in at_hand and not chosen.is_pressing
+            if is_passed_over:
+                look.rollback()  # frees its model: another worker is to find this job, and not a later one
+        if is_passed_over:
             ours = turns.most_urgent_at_hand(session, now, patient_until, at_hand, chosen.rank)
             if ours is not None:
-                queue.ring(session, chosen.job_id)  # whoever looked meanwhile found its model locked
+                queue.ring(session, chosen.job_id)  # whoever looked in between found its model locked
                 chosen = ours
         lease = claim(session, chosen.job_id, owner, lease_seconds)
         if lease is not None:

@@ -167,6 +167,20 @@ class TestManyWorkers:
         assert second is not None
         assert [first.model_id, second.model_id] == [trio[0].id, trio[1].id]
 
+    def test_what_one_worker_passes_over_is_the_next_ones_before_the_other_has_committed(
+        self, sessions: Sessions, trio: list[ReadyModel]
+    ) -> None:
+        for model, due_at in zip(trio, (SOON, LATER, LATER), strict=True):
+            enqueue(sessions, model, due_at=due_at)
+
+        with transaction(sessions) as one, transaction(sessions) as two:
+            first = leases.claim_next(one, "one", 30, at_hand=[trio[1].id])
+            second = leases.claim_next(two, "two", 30)
+
+        assert first is not None
+        assert second is not None
+        assert [first.model_id, second.model_id] == [trio[1].id, trio[0].id]
+
     def test_a_claim_that_comes_to_nothing_leaves_the_job_to_the_next(
         self, sessions: Sessions, digits: ReadyModel
     ) -> None:
