@@ -32,8 +32,9 @@ def accept(context: Context, lease: Lease, pulse: Pulse) -> None:
         model = session.get_one(Model, lease.model_id)
         spec = spec_of(session, model)
         base = unmasked(files_of(session, model, accepted.assignment.base_version))
-        requests = repository.accepted(session, model.id)
-    serving.announce(requests, accepted.assignment.run_id)
+        run = repository.run_by_id(session, accepted.assignment.run_id)
+        calls = repository.calls_of(session, run)
+    serving.announce(calls, run.id)
     assignment, candidate = accepted.assignment, accepted.candidate
     files = tuple(StoredFile.model_validate(file) for file in candidate.files)
     asked = messages.Carry(

@@ -19,7 +19,7 @@ from service.core.queue.leases import Lease
 from service.core.registry.models import Model
 from service.core.registry.policy import Policy
 from service.core.registry.service import NamedFile
-from service.core.requests import publishing, runs
+from service.core.requests import publishing, repository, runs
 from service.core.requests.assignments import Assignment
 from service.core.requests.publishing import Publication
 from service.core.requests.runs import Kept
@@ -155,8 +155,8 @@ def unlearn(context: Context, lease: Lease, pulse: Pulse) -> None:
             rehearsal=study.recorded(context.store, model.space, base),
         )
         spec = spec_of(session, model)
-        requests = serving.requests_of(session, model.id, assignment.run_id)
-    serving.announce(requests, assignment.run_id)
+        calls = repository.calls_of(session, repository.run_by_id(session, assignment.run_id))
+    serving.announce(calls, assignment.run_id)
     work = Workpiece(
         assignment,
         spec,

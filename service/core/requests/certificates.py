@@ -86,7 +86,8 @@ def certify(
         version=run.version,
         guarantee=guarantee,
     )
-    ledger.keep_certificates(session, [request.id for request in requests], entry_ids, envelopes, digests)
+    ids = [request.id for request in requests]
+    ledger.keep_certificates(session, zip(ids, entry_ids, envelopes, digests, strict=True))
 
 
 def step_for(rung: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

@@ -37,6 +37,14 @@ class Standing(NamedTuple):
     status: Status
 
 
+class Call(NamedTuple):
+    """The call that brought a request."""
+
+    id: uuid.UUID
+    correlation_id: str | None
+    trace_parent: str | None
+
+
 def request_by_id(session: Session, request_id: uuid.UUID, *, lock: bool = False) -> ForgetRequest:
     """Return a request.
 
@@ -133,6 +141,16 @@ def change(session: Session, standing: Sequence[Standing], columns: Mapping[str,
         .execution_options(synchronize_session=False)
     )
     return len(changed.all())
+
+
+def calls_of(session: Session, run: Run) -> Sequence[Call]:
+    """Return the calls that brought what a run was the last to serve, in the order they came."""
+    rows = session.execute(
+        select(ForgetRequest.id, ForgetRequest.correlation_id, ForgetRequest.trace_parent)
+        .where(ForgetRequest.model_id == run.model_id, ForgetRequest.run_id == run.id)
+        .order_by(ForgetRequest.id)
+    )
+    return [Call(*row) for row in rows]
 
 
 def num_in_run(session: Session, model_id: uuid.UUID) -> int:
