@@ -8,10 +8,11 @@ import hashlib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import psycopg
-from sqlalchemy import ARRAY, BigInteger, LargeBinary, Uuid, bindparam, cast, func, select, update
+from sqlalchemy import ARRAY, BigInteger, LargeBinary, Table, Uuid, bindparam, func, select, update
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -22,6 +23,19 @@ from service.core.ledger.signing import Signer
 
 SEQUENCER_LOCK = 0x1E7E
 BATCH = 4096
+
+_ROWS = (
+    func.unnest(bindparam("written", type_=ARRAY(LargeBinary)), bindparam("about", type_=ARRAY(Uuid())))
+    .table_valued("entry", "request_id", with_ordinality="place")
+    .render_derived()
+)
+_ENTRIES = cast(Table, LedgerEntry.__table__)
+APPEND = (
+    insert(_ENTRIES)
+    .from_select(["entry", "request_id"], select(_ROWS.c.entry, _ROWS.c.request_id).order_by(_ROWS.c.place))
+    .returning(_ENTRIES.c.id)
+)
+"""Made once, and of the table itself: the unit of work has no part in rows that nobody changes."""
 
 
 @dataclass(frozen=True)
@@ -66,17 +80,9 @@ def append_all(session: Session, facts: Sequence[Fact]) -> list[int]:
         return []
     now = clock.now()
     written = [entries.entry_bytes(fact.kind, now, fact.body) for fact in facts]
-    rows = func.unnest(
-        bindparam("written", written, ARRAY(LargeBinary)),
-        bindparam("about", [fact.request_id for fact in facts], ARRAY(Uuid())),
-    ).table_valued("entry", "request_id", with_ordinality="place")
-    rows = rows.render_derived()
-    chosen = select(rows.c.entry, rows.c.request_id).order_by(rows.c.place)
-    return sorted(  # ids are given in the order of the rows, and may be told in another
-        session.scalars(
-            insert(LedgerEntry).from_select(["entry", "request_id"], chosen).returning(LedgerEntry.id)
-        )
-    )
+    about = [fact.request_id for fact in facts]
+    # Ids are given in the order of the rows, and may be told in another.
+    return sorted(session.scalars(APPEND, {"written": written, "about": about}))
 
 
 def digest_of(value: object) -> str:
@@ -104,7 +110,7 @@ def sequence(session: Session, signer: Signer) -> int:
     # One statement for all: one an entry takes as long as everything else here together.
     ids, indices = [row.id for row in waiting], [*range(old_size, old_size + len(waiting))]
     places = (
-        func.unnest(cast(ids, ARRAY(BigInteger)), cast(indices, ARRAY(BigInteger)))
+        func.unnest(sql_cast(ids, ARRAY(BigInteger)), sql_cast(indices, ARRAY(BigInteger)))
         .table_valued("id", "leaf_index")
         .render_derived()
     )

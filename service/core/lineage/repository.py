@@ -28,6 +28,34 @@ SampleRow = tuple[int, bytes, bytes | None, int, int]
 """position, pseudonym, subject pseudonym, label, split."""
 
 
+def _table_of_pairs(name: str, kind: TypeEngine[Any]) -> TableValuedAlias:
+    """Return a table of `owner`, the other column by its name, and `place`, from 1."""
+    owners = bindparam("owners", type_=ARRAY(Uuid()))
+    others = bindparam("others", type_=ARRAY(kind))
+    table = func.unnest(owners, others).table_valued("owner", name, with_ordinality="place")
+    return table.render_derived()
+
+
+# Intake asks these for each group of requests; to make them anew would cost as much as to ask them.
+_NAMED = _table_of_pairs("pseudonym", LargeBinary())
+POSITIONS_OF = select(_NAMED.c.place, Sample.position).join(
+    Sample, (Sample.dataset_id == _NAMED.c.owner) & (Sample.pseudonym == _NAMED.c.pseudonym)
+)
+_PEOPLE = _table_of_pairs("subject", LargeBinary())
+POSITIONS_OF_SUBJECTS = (
+    select(_PEOPLE.c.place, Sample.position)
+    .join(Sample, (Sample.dataset_id == _PEOPLE.c.owner) & (Sample.subject == _PEOPLE.c.subject))
+    .order_by(Sample.position)
+)
+_PLACES = _table_of_pairs("position", Integer())
+RUNS_THAT_FORGOT = select(Tombstone.model_id, Tombstone.position, Tombstone.run_id).join(
+    _PLACES, (_PLACES.c.owner == Tombstone.model_id) & (_PLACES.c.position == Tombstone.position)
+)
+FORGOTTEN_CLASSES = select(ForgottenClass.model_id, ForgottenClass.label, ForgottenClass.run_id).where(
+    ForgottenClass.model_id.in_(bindparam("model_ids", expanding=True))
+)
+
+
 def dataset_named(session: Session, name: str) -> Dataset | None:
     """Return the dataset of this name, locked against a second registration, or None."""
     return session.scalar(select(Dataset).where(Dataset.name == name).with_for_update())
@@ -74,12 +102,7 @@ def positions_of(session: Session, asked: Sequence[tuple[uuid.UUID, bytes]]) -> 
     """Return the position of each (dataset, pseudonym) in its manifest, in order; None if unknown."""
     if not asked:
         return []
-    table = _table_of_pairs(asked, "pseudonym", LargeBinary())
-    rows = session.execute(
-        select(table.c.place, Sample.position).join(
-            Sample, (Sample.dataset_id == table.c.owner) & (Sample.pseudonym == table.c.pseudonym)
-        )
-    )
+    rows = session.execute(POSITIONS_OF, _pairs(asked))
     found = {place: position for place, position in rows}
     return [found.get(place) for place in range(1, len(asked) + 1)]
 
@@ -95,12 +118,7 @@ def positions_of_subjects(session: Session, asked: Sequence[tuple[uuid.UUID, byt
     """Return, for each (dataset, subject), the positions of everything that comes from it, ascending."""
     if not asked:
         return []
-    table = _table_of_pairs(asked, "subject", LargeBinary())
-    rows = session.execute(
-        select(table.c.place, Sample.position)
-        .join(Sample, (Sample.dataset_id == table.c.owner) & (Sample.subject == table.c.subject))
-        .order_by(Sample.position)
-    )
+    rows = session.execute(POSITIONS_OF_SUBJECTS, _pairs(asked))
     found: list[list[int]] = [[] for _ in asked]
     for place, position in rows:
         found[place - 1].append(position)
@@ -151,11 +169,9 @@ def forgotten_classes_each(
     session: Session, model_ids: Collection[uuid.UUID]
 ) -> dict[tuple[uuid.UUID, int], uuid.UUID]:
     """Return every (model, class) that is forgotten, with the run that did it."""
-    rows = session.execute(
-        select(ForgottenClass.model_id, ForgottenClass.label, ForgottenClass.run_id).where(
-            ForgottenClass.model_id.in_(model_ids)
-        )
-    )
+    if not model_ids:
+        return {}
+    rows = session.execute(FORGOTTEN_CLASSES, {"model_ids": [*model_ids]})
     return {(model_id, label): run_id for model_id, label, run_id in rows}
 
 
@@ -171,12 +187,7 @@ def runs_that_forgot_each(
     """Return, for each (model, position) that is forgotten, the run that did it."""
     if not asked:
         return {}
-    table = _table_of_pairs(asked, "position", Integer())
-    rows = session.execute(
-        select(Tombstone.model_id, Tombstone.position, Tombstone.run_id).join(
-            table, (table.c.owner == Tombstone.model_id) & (table.c.position == Tombstone.position)
-        )
-    )
+    rows = session.execute(RUNS_THAT_FORGOT, _pairs(asked))
     return {(model_id, position): run_id for model_id, position, run_id in rows}
 
 
@@ -251,14 +262,9 @@ def _count_classes(session: Session, dataset_id: uuid.UUID) -> dict[int, int]:
     return {label: count for label, count in rows}
 
 
-def _table_of_pairs(
-    pairs: Sequence[tuple[uuid.UUID, object]], name: str, kind: TypeEngine[Any]
-) -> TableValuedAlias:
-    """Return pairs as a table of `owner`, the other column by its name, and `place`, from 1."""
-    owners = bindparam("owners", [owner for owner, _ in pairs], ARRAY(Uuid()))
-    others = bindparam("others", [other for _, other in pairs], ARRAY(kind))
-    table = func.unnest(owners, others).table_valued("owner", name, with_ordinality="place")
-    return table.render_derived()
+def _pairs(pairs: Sequence[tuple[uuid.UUID, object]]) -> dict[str, object]:
+    """Return pairs as `_table_of_pairs` takes them."""
+    return {"owners": [owner for owner, _ in pairs], "others": [other for _, other in pairs]}
 
 
 def _table_of(positions: Sequence[int]) -> TableValuedAlias:

@@ -3,12 +3,19 @@
 import uuid
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from service.core import errors
 from service.core.lineage.models import Dataset
 from service.core.registry.models import Candidate, Model, Version, VersionFile, VersionState
+
+MODELS_NAMED = (
+    select(Model, Dataset)
+    .join(Dataset, Dataset.id == Model.dataset_id)
+    .where(Model.name.in_(bindparam("names", expanding=True)))
+)
+"""Made once: every group of requests that is taken in asks it."""
 
 
 def model_named(session: Session, name: str, *, lock: bool = False) -> Model:
@@ -26,9 +33,7 @@ def model_named(session: Session, name: str, *, lock: bool = False) -> Model:
 
 def models_named(session: Session, names: Collection[str]) -> dict[str, tuple[Model, Dataset]]:
     """Return those of the models that there are, by name, each with what it learned from."""
-    rows = session.execute(
-        select(Model, Dataset).join(Dataset, Dataset.id == Model.dataset_id).where(Model.name.in_(names))
-    )
+    rows = session.execute(MODELS_NAMED, {"names": [*names]})
     return {model.name: (model, dataset) for model, dataset in rows}
 
 

@@ -12,8 +12,9 @@ import hashlib
 import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import ARRAY, String, Table, Uuid, bindparam, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -22,6 +23,34 @@ from service.core.requests.models import ForgetRequest, IdempotencyKey
 
 Name = tuple[str, str]
 """A principal, and the key that it chose."""
+
+_ROWS = (
+    func.unnest(
+        bindparam("principals", type_=ARRAY(String)),
+        bindparam("keys", type_=ARRAY(String)),
+        bindparam("fingerprints", type_=ARRAY(String)),
+        bindparam("request_ids", type_=ARRAY(Uuid())),
+    )
+    .table_valued("principal", "key", "fingerprint", "request_id", with_ordinality="place")
+    .render_derived()
+)
+_KEYS = cast(Table, IdempotencyKey.__table__)
+WRITE = (
+    insert(_KEYS)
+    .from_select(
+        ["principal", "key", "fingerprint", "request_id", "created_at"],
+        select(
+            _ROWS.c.principal,
+            _ROWS.c.key,
+            _ROWS.c.fingerprint,
+            _ROWS.c.request_id,
+            bindparam("now", type_=_KEYS.c.created_at.type),
+        ).order_by(_ROWS.c.place),
+    )
+    .on_conflict_do_nothing()
+    .returning(_KEYS.c.principal, _KEYS.c.key)
+)
+"""Writes keys in their order, by one statement for any number, and tells which of them were free."""
 
 
 @dataclass(frozen=True)
@@ -52,22 +81,15 @@ def claim(session: Session, claims: Iterable[Claim]) -> Mapping[Name, Holder]:
     wanted = {each.name: each for each in sorted(claims, key=lambda each: each.name)}
     if not wanted:
         return {}
-    now = clock.now()
-    rows = [
-        {
-            "principal": each.name[0],
-            "key": each.name[1],
-            "fingerprint": each.fingerprint,
-            "request_id": each.request_id,
-            "created_at": now,
-        }
-        for each in wanted.values()
-    ]
     written = session.execute(
-        insert(IdempotencyKey)
-        .on_conflict_do_nothing()
-        .returning(IdempotencyKey.principal, IdempotencyKey.key),
-        rows,
+        WRITE,
+        {
+            "principals": [principal for principal, _ in wanted],
+            "keys": [key for _, key in wanted],
+            "fingerprints": [each.fingerprint for each in wanted.values()],
+            "request_ids": [each.request_id for each in wanted.values()],
+            "now": clock.now(),
+        },
     )
     taken = wanted.keys() - {(principal, key) for principal, key in written}
     return _holders(session, taken) if taken else {}

@@ -23,7 +23,7 @@ from service.core.methods.models import MethodEntry
 from service.core.registry import repository as registry
 from service.core.registry.models import Model, ModelState
 from service.core.registry.policy import Policy
-from service.core.requests import idempotency, lifecycle, targets
+from service.core.requests import idempotency, insertion, lifecycle, targets
 from service.core.requests.models import AUTO, ForgetRequest, TargetKind
 from service.core.requests.states import Status
 from service.core.requests.targets import Resolved, Target
@@ -151,8 +151,7 @@ def _accept(
         requests[place] = _request(request_id, sent, model, target)
         facts.append(_received(requests[place], model))
         facts.append(_route(requests[place], model, run_id))
-    session.add_all(requests.values())
-    session.flush()
+    insertion.insert_all(session, requests.values())
     ledger.append_all(session, facts)
     lifecycle.call_for_runs(session, [one for one in requests.values() if one.status == Status.QUEUED])
     return [requests[place] if place in requests else outcomes[place] for place in range(len(fresh))]
