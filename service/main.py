@@ -17,6 +17,7 @@ from service.api.backpressure import Backpressure
 from service.api.body_limit import BodyLimit
 from service.api.correlation import Correlation
 from service.api.kernel import open_kernel
+from service.api.plain_intake import PlainIntake
 from service.api.routes import (
     api_keys,
     decisions,
@@ -103,6 +104,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(AtOnce)
+    app.add_middleware(PlainIntake)
     app.add_middleware(Backpressure, settings=settings)
     app.add_middleware(Authentication)
     app.add_middleware(Correlation)

@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from service.core import errors
 
@@ -89,6 +90,12 @@ def problem_of(error: errors.LetheError, *, headers: Mapping[str, str] | None = 
     return _response(*document_of(error), headers)
 
 
+def refusal(scope: Scope, error: errors.LetheError) -> Response:
+    """Return what a call is answered that the kernel refused, and note the code for the meters."""
+    scope[CODE] = error.code
+    return problem_of(error)
+
+
 def document_of(error: Exception) -> tuple[int, dict[str, object]]:
     """Return the status and the members of a problem document; what nobody expected tells nothing."""
     if not isinstance(error, errors.LetheError):
@@ -132,8 +139,7 @@ def handle(app: FastAPI) -> None:
 
 def _on_lethe_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.LetheError)
-    request.scope[CODE] = error.code
-    return problem_of(error)
+    return refusal(request.scope, error)
 
 
 def _on_http_exception(_: Request, error: Exception) -> Response:

@@ -6,32 +6,26 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 
-from service.api import batches
+from service.api import batches, reception
 from service.api.access import RequestsReader, RequestsWriter
 from service.api.cursors import After, Limit, next_link, page
-from service.api.errors import RETRY_SECONDS, declared_fields
+from service.api.errors import declared_fields
 from service.api.kernel import KernelOf
 from service.api.schemas.forget import (
     KEY_PATTERN,
     MAX_KEY_CHARS,
     Batch,
     BatchView,
-    Call,
     Forget,
-    trace_parent,
 )
 from service.api.schemas.problem import problems
-from service.api.schemas.request import RequestPage, RequestView, request_url
+from service.api.schemas.request import RequestPage, RequestView
 from service.api.schemas.values import MODEL_NAME_PATTERN
 from service.api.shown import show_request, show_requests
-from service.core import logging, tracing
-from service.core.requests import cancellation, intake, repository
+from service.core.requests import cancellation, repository
 from service.core.requests.intake import Sent
 from service.core.requests.repository import RequestFilter
 from service.core.requests.states import Status
-
-MAX_SHARED = 1000
-"""A target that names more is written by itself, so that small ones do not wait for it."""
 
 router = APIRouter(prefix="/v1/forget-requests", tags=["forget requests"])
 
@@ -45,14 +39,6 @@ IdempotencyKey = Annotated[
 ]
 
 
-def call_of(request: Request) -> Call:
-    """Return what ties a request to the call that brought it."""
-    bound = logging.bound()
-    return Call(
-        bound.get("request_id"), tracing.current() or trace_parent(request.headers.get("traceparent"))
-    )
-
-
 @router.post("", status_code=202, response_model=RequestView, responses=problems(404, 409, 429))
 async def receive(
     request: Request,
@@ -62,16 +48,9 @@ async def receive(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Ask a model to forget classes, samples or a person; the answer says how to follow it."""
-    sent = intake.fingerprint(await request.body())
-    taken = Sent(body.intake(call_of(request), idempotency_key, sent), caller.id)
-    if body.target.size > MAX_SHARED:
-        [shown] = await to_thread.run_sync(kernel.desk.take_in, [taken])
-        if isinstance(shown, Exception):
-            raise shown
-    else:
-        shown = await kernel.intake.submit(taken)
-    headers = {"Location": request_url(shown.id), "Retry-After": str(RETRY_SECONDS)}
-    return Response(shown.model_dump_json(), 202, headers, "application/json")
+    return await reception.take_in(
+        kernel, await request.body(), body, caller, request.headers, idempotency_key
+    )
 
 
 @router.post("/batch", status_code=207, response_model=BatchView, responses=problems(429))
@@ -79,7 +58,7 @@ async def receive_batch(
     request: Request, body: Annotated[Batch, Body()], caller: RequestsWriter, kernel: KernelOf
 ) -> Response:
     """Ask for many deletions in one call; each is answered as it would be alone, and spoils no other."""
-    declared, call = declared_fields(request.app), call_of(request)
+    declared, call = declared_fields(request.app), reception.call_of(request.headers)
     entries = [batches.read(entry, call, caller.id, declared) for entry in body.requests]
     sent = [entry for entry in entries if isinstance(entry, Sent)]
     taken = await to_thread.run_sync(kernel.desk.take_in, sent)
