@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from service.api.schemas.request import RequestView
-from service.api.shown import show_requests
+from service.api.schemas.request import RequestView, request_view
+from service.api.shown import is_waiting, show_requests
 from service.core import errors, logging
 from service.core.db.session import Sessions, transaction
 from service.core.ledger.pseudonyms import Pseudonymiser
 from service.core.requests import intake
 from service.core.requests.intake import Sent
+from service.core.requests.models import ForgetRequest
 
 log = logging.get(__name__)
 
@@ -48,7 +49,7 @@ class IntakeDesk:
     def _take(self, sent: Sequence[Sent]) -> list[RequestView | Exception]:
         with transaction(self._sessions) as session:
             outcomes = intake.receive_all(session, sent, self._pseudonymiser)
-            return _shown(session, outcomes)
+            return _shown(session, sent, outcomes)
 
     def _take_alone(self, sent: Sent) -> RequestView | Exception:
         try:
@@ -57,7 +58,18 @@ class IntakeDesk:
             return error
 
 
-def _shown(session: Session, outcomes: Sequence[intake.Outcome]) -> list[RequestView | Exception]:
-    taken = [outcome for outcome in outcomes if not isinstance(outcome, errors.LetheError)]
-    shown = iter(show_requests(session, taken))
-    return [outcome if isinstance(outcome, errors.LetheError) else next(shown) for outcome in outcomes]
+def _shown(
+    session: Session, sent: Sequence[Sent], outcomes: Sequence[intake.Outcome]
+) -> list[RequestView | Exception]:
+    shown: dict[int, RequestView | Exception] = {}
+    further: dict[int, ForgetRequest] = {}
+    for place, (one, outcome) in enumerate(zip(sent, outcomes, strict=True)):
+        if isinstance(outcome, errors.LetheError):
+            shown[place] = outcome
+        elif is_waiting(outcome):
+            shown[place] = request_view(outcome, one.intake.model, None)  # nearly all; nothing is asked
+        else:
+            further[place] = outcome
+    if further:
+        shown |= zip(further, show_requests(session, [*further.values()]), strict=True)
+    return [shown[place] for place in range(len(sent))]

@@ -10,6 +10,7 @@ from service.core.registry import repository as registry
 from service.core.registry.models import Model
 from service.core.requests import review
 from service.core.requests.models import ForgetRequest, Run
+from service.core.requests.states import DECIDABLE
 
 
 def show_request(session: Session, request: ForgetRequest) -> RequestView:
@@ -18,6 +19,11 @@ def show_request(session: Session, request: ForgetRequest) -> RequestView:
     run = session.get_one(Run, request.run_id) if request.run_id else None
     candidate = registry.candidate_of(session, run.id) if run else None
     return request_view(request, model.name, run, review.look(request, model, run, candidate))
+
+
+def is_waiting(request: ForgetRequest) -> bool:
+    """Whether a request has no run and awaits no decision: all that is shown of it is its own row."""
+    return request.run_id is None and request.status not in DECIDABLE
 
 
 def show_requests(session: Session, requests: Sequence[ForgetRequest]) -> list[RequestView]:

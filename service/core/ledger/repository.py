@@ -8,15 +8,15 @@ import hashlib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import psycopg
-from sqlalchemy import ARRAY, BigInteger, LargeBinary, Table, Uuid, bindparam, func, select, update
-from sqlalchemy import cast as sql_cast
+from sqlalchemy import ARRAY, BigInteger, LargeBinary, Uuid, bindparam, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from service.core import clock, errors
+from service.core.db.base import Base
 from service.core.ledger import canonical, checkpoint, entries, merkle, proof, tiles
 from service.core.ledger.models import Certificate, LedgerCheckpoint, LedgerEntry, LedgerTile
 from service.core.ledger.signing import Signer
@@ -29,7 +29,7 @@ _ROWS = (
     .table_valued("entry", "request_id", with_ordinality="place")
     .render_derived()
 )
-_ENTRIES = cast(Table, LedgerEntry.__table__)
+_ENTRIES = Base.metadata.tables[LedgerEntry.__tablename__]
 APPEND = (
     insert(_ENTRIES)
     .from_select(["entry", "request_id"], select(_ROWS.c.entry, _ROWS.c.request_id).order_by(_ROWS.c.place))
@@ -110,7 +110,7 @@ def sequence(session: Session, signer: Signer) -> int:
     # One statement for all: one an entry takes as long as everything else here together.
     ids, indices = [row.id for row in waiting], [*range(old_size, old_size + len(waiting))]
     places = (
-        func.unnest(sql_cast(ids, ARRAY(BigInteger)), sql_cast(indices, ARRAY(BigInteger)))
+        func.unnest(cast(ids, ARRAY(BigInteger)), cast(indices, ARRAY(BigInteger)))
         .table_valued("id", "leaf_index")
         .render_derived()
     )

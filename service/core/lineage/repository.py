@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
 from service.core import clock
+from service.core.db.base import Base
 from service.core.lineage.models import Dataset, ForgottenClass, Sample, Split, Tombstone
 
 SampleRow = tuple[int, bytes, bytes | None, int, int]
@@ -36,23 +37,35 @@ def _table_of_pairs(name: str, kind: TypeEngine[Any]) -> TableValuedAlias:
     return table.render_derived()
 
 
-# Intake asks these for each group of requests; to make them anew would cost as much as to ask them.
+# Intake asks these for each group of requests, so they are made once, and of the tables: to make them anew,
+# and to take them for objects, would cost more than to ask them.
+_SAMPLES, _TOMBSTONES, _CLASSES = (
+    Base.metadata.tables[each.__tablename__].c for each in (Sample, Tombstone, ForgottenClass)
+)
 _NAMED = _table_of_pairs("pseudonym", LargeBinary())
-POSITIONS_OF = select(_NAMED.c.place, Sample.position).join(
-    Sample, (Sample.dataset_id == _NAMED.c.owner) & (Sample.pseudonym == _NAMED.c.pseudonym)
+POSITIONS_OF = select(_NAMED.c.place, _SAMPLES.position).join_from(
+    _NAMED,
+    _SAMPLES.position.table,
+    (_SAMPLES.dataset_id == _NAMED.c.owner) & (_SAMPLES.pseudonym == _NAMED.c.pseudonym),
 )
 _PEOPLE = _table_of_pairs("subject", LargeBinary())
 POSITIONS_OF_SUBJECTS = (
-    select(_PEOPLE.c.place, Sample.position)
-    .join(Sample, (Sample.dataset_id == _PEOPLE.c.owner) & (Sample.subject == _PEOPLE.c.subject))
-    .order_by(Sample.position)
+    select(_PEOPLE.c.place, _SAMPLES.position)
+    .join_from(
+        _PEOPLE,
+        _SAMPLES.position.table,
+        (_SAMPLES.dataset_id == _PEOPLE.c.owner) & (_SAMPLES.subject == _PEOPLE.c.subject),
+    )
+    .order_by(_SAMPLES.position)
 )
 _PLACES = _table_of_pairs("position", Integer())
-RUNS_THAT_FORGOT = select(Tombstone.model_id, Tombstone.position, Tombstone.run_id).join(
-    _PLACES, (_PLACES.c.owner == Tombstone.model_id) & (_PLACES.c.position == Tombstone.position)
+RUNS_THAT_FORGOT = select(_TOMBSTONES.model_id, _TOMBSTONES.position, _TOMBSTONES.run_id).join_from(
+    _TOMBSTONES.run_id.table,
+    _PLACES,
+    (_PLACES.c.owner == _TOMBSTONES.model_id) & (_PLACES.c.position == _TOMBSTONES.position),
 )
-FORGOTTEN_CLASSES = select(ForgottenClass.model_id, ForgottenClass.label, ForgottenClass.run_id).where(
-    ForgottenClass.model_id.in_(bindparam("model_ids", expanding=True))
+FORGOTTEN_CLASSES = select(_CLASSES.model_id, _CLASSES.label, _CLASSES.run_id).where(
+    _CLASSES.model_id.in_(bindparam("model_ids", expanding=True))
 )
 
 

@@ -4,15 +4,45 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, case, false, func, or_, select, text, true, update
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Text,
+    bindparam,
+    case,
+    cast,
+    false,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from service.core import clock
-from service.core.db.base import new_id
+from service.core.db.base import Base, new_id
 from service.core.db.moments import moment
 from service.core.queue import doorbell, turns
 from service.core.queue.models import Job, JobKind, JobState
+
+_DUE_AT, _NOT_BEFORE = (bindparam(name, type_=DateTime(timezone=True)) for name in ("due_at", "not_before"))
+_JOBS = Base.metadata.tables[Job.__tablename__].c
+_JOIN = (
+    select(_JOBS.id)
+    .where(
+        _JOBS.model_id == bindparam("model_id"),
+        _JOBS.kind == bindparam("kind"),
+        _JOBS.state == JobState.READY,
+        _JOBS.attempts == 0,
+        or_(_JOBS.not_before.is_(None), _JOBS.not_before <= _NOT_BEFORE),
+        or_(_DUE_AT.is_(None), _JOBS.due_at <= _DUE_AT),
+    )
+    .with_for_update(read=True)
+)
+_JOINED = _JOIN.cte("joined")  # rung for after it is locked
+_JOIN_AND_RING = select(_JOINED.c.id, func.pg_notify(doorbell.JOBS_CHANNEL, cast(_JOINED.c.id, Text)))
 
 
 def enqueue(
@@ -42,10 +72,12 @@ def enqueue(
     """
     untouched = (Job.model_id == model_id, Job.kind == kind, Job.state == JobState.READY, Job.attempts == 0)
     while True:
+        # Most often one waits that needs no change: joining it, and ringing for it, is one statement.
+        joined = _join(session, model_id, kind, due_at=due_at, not_before=not_before)
+        if joined is not None:
+            return joined
         job_id = (
-            # Most often one waits that needs no change: joining it is one statement.
-            _join(session, untouched, due_at=due_at, not_before=not_before)
-            or _insert(session, model_id, kind, due_at=due_at, not_before=not_before)
+            _insert(session, model_id, kind, due_at=due_at, not_before=not_before)
             # Brought forward first, and only then shared: a shared lock that grows can deadlock.
             or _bring_forward(session, untouched, due_at=due_at, not_before=not_before)
             or session.scalar(select(Job.id).where(*untouched).with_for_update(read=True))
@@ -125,19 +157,16 @@ def _insert(
 
 def _join(
     session: Session,
-    untouched: tuple[ColumnElement[bool], ...],
+    model_id: uuid.UUID,
+    kind: JobKind,
     *,
     due_at: datetime | None,
     not_before: datetime | None,
 ) -> uuid.UUID | None:
-    """Lock a waiting job against being claimed, if it begins and is due as soon as this caller wants it."""
-    begins_then = Job.not_before.is_(None) if not_before is None else Job.not_before <= not_before
-    is_due_then = true() if due_at is None else Job.due_at <= due_at
-    return session.scalar(
-        select(Job.id)
-        .where(*untouched, or_(Job.not_before.is_(None), begins_then), is_due_then)
-        .with_for_update(read=True)
-    )
+    """Lock a waiting job against being claimed, and ring, if it begins and is due as soon as is wanted."""
+    wanted = {"model_id": model_id, "kind": kind, "due_at": due_at, "not_before": not_before}
+    joined: uuid.UUID | None = session.scalar(_JOIN_AND_RING if not_before is None else _JOIN, wanted)
+    return joined
 
 
 def _bring_forward(

@@ -12,13 +12,13 @@ import hashlib
 import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import cast
 
-from sqlalchemy import ARRAY, String, Table, Uuid, bindparam, delete, func, select, tuple_
+from sqlalchemy import ARRAY, String, Uuid, bindparam, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from service.core import clock, errors
+from service.core.db.base import Base
 from service.core.requests.models import ForgetRequest, IdempotencyKey
 
 Name = tuple[str, str]
@@ -34,7 +34,7 @@ _ROWS = (
     .table_valued("principal", "key", "fingerprint", "request_id", with_ordinality="place")
     .render_derived()
 )
-_KEYS = cast(Table, IdempotencyKey.__table__)
+_KEYS = Base.metadata.tables[IdempotencyKey.__tablename__]
 WRITE = (
     insert(_KEYS)
     .from_select(

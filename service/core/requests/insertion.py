@@ -7,19 +7,18 @@ would not. What is inserted is as it was made; it belongs to no session.
 
 import json
 from collections.abc import Collection
-from typing import cast
 
-from sqlalchemy import Table, Text, bindparam, func, insert, select
-from sqlalchemy import cast as sql_cast
+from sqlalchemy import Text, bindparam, cast, func, insert, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
+from service.core.db.base import Base
 from service.core.requests.models import ForgetRequest
 
-_TABLE = cast(Table, ForgetRequest.__table__)
+_TABLE = Base.metadata.tables[ForgetRequest.__tablename__]
 _NAMES = tuple(column.name for column in _TABLE.columns)
 _ROWS = (
-    func.jsonb_to_recordset(sql_cast(bindparam("rows", type_=Text()), JSONB))
+    func.jsonb_to_recordset(cast(bindparam("rows", type_=Text()), JSONB))
     .table_valued(*_TABLE.columns)
     .render_derived(with_types=True)
 )
