@@ -126,7 +126,7 @@ def stop(program: Program, process: Process) -> None:
     stop_together([(program, process)])
 
 
-def stop_together(running: Sequence[tuple[Program, subprocess.Popen[bytes]]]) -> None:
+def stop_together(running: Sequence[tuple[Program, Process]]) -> None:
     """Stop programs as `stop` does, all asked at the same moment: it takes as long as the slowest."""
     asked_at = time.monotonic()
     for program, process in running:
