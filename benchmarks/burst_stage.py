@@ -1,7 +1,8 @@
 """The stage of the burst: a Lethe of real processes, models in it, and requests that wait for a release.
 
 Requests are received by the service's own intake, many a transaction, under a batch window of a day; closing
-the window of some models at once is the *release*. That leaves out what HTTP costs and when a worker starts.
+the window of some models at once is the *release*, once the ledger has given every entry its place. That
+leaves out what intake costs, over HTTP and in the ledger, and when a worker starts.
 """
 
 import time
@@ -147,6 +148,18 @@ class Stage:
                     fingerprint=intake.fingerprint(b""),
                 )
                 intake.receive(session, asked, "burst", self._pseudonymiser)
+
+    def settle(self) -> None:
+        """Wait until the relay has given every entry of the ledger its place."""
+        waiting = text("SELECT count(*) FROM ledger_entries WHERE leaf_index IS NULL")
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            with transaction(self.sessions) as session:
+                if not session.scalar(waiting):
+                    return
+            if time.monotonic() > give_up_at:
+                raise TimeoutError(f"entries were without a place after {PATIENCE_SECONDS:g} s.")
+            time.sleep(LOOK_SECONDS)
 
     def release(self, models: Sequence[uuid.UUID]) -> float:
         """Close the batch window of some models at once; return when, by the monotonic clock."""
