@@ -83,6 +83,7 @@ def one_model(stage: Stage, num_requests: int, repeats: int) -> bool:
     """Print what many requests take against two of the same size; return whether a goal was missed."""
     many, few = targets(num_requests)
     names = [f"{side}-{turn}" for turn in range(repeats) for side in ("many", "few")]
+    warm_up(stage, few)
     models = dict(zip(names, stage.models(names), strict=True))
     seconds: dict[str, list[float]] = {"many": [], "few": []}
     computed: dict[str, list[float]] = {"many": [], "few": []}
@@ -113,6 +114,17 @@ def one_model(stage: Stage, num_requests: int, repeats: int) -> bool:
     missed |= figure("burst_versions", max(versions), versions, "versions", "<=", GOAL_VERSIONS)
     missed |= figure("burst_uncertified", uncertified, [uncertified], "requests", "<=", 0)
     return missed
+
+
+def warm_up(stage: Stage, asked: Sequence[Target]) -> None:
+    """Have every worker serve a run, which compiles what its later ones have compiled."""
+    names = [f"warm-up-{number}" for number in range(stage.num_workers)]
+    ids = stage.models(names)
+    for name in names:
+        stage.receive(name, asked)
+    stage.release(ids)
+    stage.await_completed(ids)
+    stage.rest()
 
 
 def many_models(stage: Stage, num_models: int, num_workers: int, affinity_seconds: float) -> bool:

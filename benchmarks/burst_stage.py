@@ -95,6 +95,7 @@ class Stage:
     """
 
     def __init__(self, folder: Path, num_workers: int, recipe: TrainingRecipe) -> None:
+        self.num_workers = num_workers
         self._cluster = Cluster(folder.resolve(), LEASE_SECONDS, num_workers, num_relays=1)
         Dooms(self._cluster.dooms_folder).create()
         self._cluster.open()

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, delete, func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from service.core.db.moments import moment
 from service.core.fleet.models import Member, MemberState, Role
 
 SIGHTING_SECONDS = 3.0
@@ -51,7 +51,7 @@ class Sighting:
 
 def note(session: Session, sighting: Sighting) -> None:
     """Write down what a process says of itself, at this moment of the database's clock."""
-    now = _moment()
+    now = moment()
     said = {
         "state": sighting.state,
         "job_id": sighting.job_id,
@@ -64,7 +64,7 @@ def note(session: Session, sighting: Sighting) -> None:
         "host": sighting.host,
         "pid": sighting.pid,
         "device": sighting.device,
-        "started_at": _moment(-sighting.age_seconds),
+        "started_at": moment(-sighting.age_seconds),
     }
     statement = insert(Member).values(**first, **said)
     session.execute(statement.on_conflict_do_update(index_elements=["owner"], set_=said))
@@ -77,7 +77,7 @@ def leave(session: Session, owner: str) -> None:
 
 def forget_silent(session: Session) -> int:
     """Drop the rows of processes that have not been seen for long and return how many those were."""
-    silent = delete(Member).where(Member.seen_at < _moment(-FORGOTTEN_SECONDS)).returning(Member.owner)
+    silent = delete(Member).where(Member.seen_at < moment(-FORGOTTEN_SECONDS)).returning(Member.owner)
     return len(session.scalars(silent).all())
 
 
@@ -85,7 +85,7 @@ def present(session: Session) -> Sequence[Member]:
     """Return the processes seen lately, workers first, by the time of their start."""
     return session.scalars(
         select(Member)
-        .where(Member.seen_at > _moment(-PRESENT_SECONDS))
+        .where(Member.seen_at > moment(-PRESENT_SECONDS))
         .order_by(Member.role.desc(), Member.started_at, Member.owner)
     ).all()
 
@@ -94,13 +94,8 @@ def num_present(session: Session) -> dict[Role, int]:
     """Return how many processes of each role were seen lately."""
     rows = session.execute(
         select(Member.role, func.count())
-        .where(Member.seen_at > _moment(-PRESENT_SECONDS))
+        .where(Member.seen_at > moment(-PRESENT_SECONDS))
         .group_by(Member.role)
     )
     counts = {Role(role): count for role, count in rows}
     return {role: counts.get(role, 0) for role in Role}
-
-
-def _moment(seconds_from_now: float = 0.0) -> ColumnElement[datetime]:
-    """Return a moment by the database's clock."""
-    return func.clock_timestamp(type_=DateTime(timezone=True)) + timedelta(seconds=seconds_from_now)

@@ -10,6 +10,7 @@ from service.core.counting import repository as counting
 from service.core.counting.repository import Counter
 from service.core.db.session import transaction
 from service.core.ledger.signing import Signer
+from service.core.requests import repository
 from tests.fixtures.forgetting import Kernel
 from tests.fixtures.registry import ReadyModel
 from workers.engine.messages import Asked, Catalogue
@@ -25,10 +26,10 @@ def test_the_callers_id_is_on_the_request_and_on_the_runs_line(
     shown = api.get(f"/v1/forget-requests/{answer.json()['id']}").json()
     _, assignment = kernel.begin(digits)
     with transaction(kernel.sessions) as session:
-        requests = serving.requests_of(session, digits.id, assignment.run_id)
+        calls = repository.calls_of(session, repository.run_by_id(session, assignment.run_id))
 
     with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
-        serving.announce(requests, assignment.run_id)
+        serving.announce(calls, assignment.run_id)
         logging.get("test").info("anything.later")
     logging.bind()
 
