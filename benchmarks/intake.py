@@ -8,7 +8,9 @@ idempotency key, request, two ledger entries, the join of the waiting job, and t
 A B, on the same server with fsync on; a share is taken within each turn. That both write the same rows is
 counted in the tables first, not taken on trust. Told beside it: what a bare route of the same
 server answers (the ceiling of the generator), a target list of 100,000 ids, 1,000 requests in one call, and
-the memory of the API before and after.
+the memory of the API after each of several equal rounds of all that. The first rounds may grow: a call of
+100,000 ids is tens of megabytes of small objects, and the interpreter's arenas take some rounds to settle. A
+leak goes on growing, so what counts is the last round.
 """
 
 import argparse
@@ -34,7 +36,7 @@ PATH = "/v1/forget-requests"
 CONNECTIONS = 16
 GOAL_SHARE = 0.35
 GOAL_TARGETS = 20_000
-GOAL_GROWTH_BYTES = 32 << 20
+GOAL_GROWTH_BYTES = 16 << 20
 BULK_SAMPLES = 100_000
 BULK_REQUESTS = 1000
 TABLES = ("idempotency_keys", "forget_requests", "ledger_entries", "jobs")
@@ -121,25 +123,25 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="two turns of two seconds")
     parser.add_argument("--strict", action="store_true", help="exit 1 if a goal is missed")
     asked = parser.parse_args()
-    turns, seconds = (2, 2) if asked.small else (5, 4)
+    turns, seconds, rounds = (2, 2, 4) if asked.small else (5, 4, 10)
     if shutil.which("wrk") is None:
         sys.exit("The load comes from wrk, which is not on PATH. Install it (Debian: apt-get install wrk).")
     with (
         tempfile.TemporaryDirectory(prefix="intake-") as folder,
         front_door(Path(folder), BULK_SAMPLES) as door,
     ):
-        is_met = measure(door, turns, seconds)
+        is_met = measure(door, turns, seconds, rounds)
     sys.exit(1 if asked.strict and not is_met else 0)
 
 
-def measure(door: FrontDoor, turns: int, seconds: int) -> bool:
+def measure(door: FrontDoor, turns: int, seconds: int, rounds: int) -> bool:
     """Print everything; return whether every goal was met."""
     _same_rows(door)
     _load(door, CASES[0], 1)  # warm
     ceiling = _wrk(door, REPORT, seconds, "/livez")
     print(f"\na bare route of the same server, wrk -c{CONNECTIONS}: {ceiling.per_second:,.0f} a second")
     print(f"\n{'case':<12} {'ours/s':>8} {'p50 ms':>7} {'p99 ms':>7} {'floor/s':>8} {'p99 ms':>7}  share")
-    shares = []
+    shares, all_ours, all_floors = [], [], []
     is_met = True
     for case in CASES:
         ours, floors = [], []
@@ -148,6 +150,7 @@ def measure(door: FrontDoor, turns: int, seconds: int) -> bool:
             floors.append(_floor(door, case, seconds))
         own = [a.per_second / b.per_second for a, b in zip(ours, floors, strict=True)]
         shares += own
+        all_ours, all_floors = all_ours + ours, all_floors + floors
         print(
             f"{case.name:<12} {_median(ours, 'per_second'):>8,.0f} {_median(ours, 'p50_ms'):>7.1f} "
             f"{_median(ours, 'p99_ms'):>7.1f} {_median(floors, 'per_second'):>8,.0f} "
@@ -157,17 +160,27 @@ def measure(door: FrontDoor, turns: int, seconds: int) -> bool:
             is_met = False
             print(f"{'':<12} {errors} answers were errors")
     is_met &= _figure("intake_share_of_pgbench", shares, "ratio", ">=", GOAL_SHARE)
+    print(
+        f"\n{CONNECTIONS} callers: one answer in a hundred takes over {_median(all_ours, 'p99_ms'):.0f} ms, "
+        f"of pgbench's transactions over {_median(all_floors, 'p99_ms'):.0f} ms; each answer is durable"
+    )
     alone = [_load(door, CASES[3], 1, connections=1) for _ in range(turns)]
     print(f"\none caller alone: p50 {_median(alone, 'p50_ms'):.1f} ms, p99 {_median(alone, 'p99_ms'):.1f} ms")
     is_met &= _bulk(door, turns)
-    before = door.resident_bytes()
-    for _ in range(turns):
+    return _memory(door, rounds) and is_met
+
+
+def _memory(door: FrontDoor, rounds: int) -> bool:
+    """Measure the API's memory after each of several equal rounds."""
+    sizes = [door.resident_bytes()]
+    for _ in range(rounds):
         for case in CASES:
-            _load(door, case, seconds)
+            _load(door, case, 1)
         _seconds(door, PATH, _asked(range(BULK_SAMPLES)))
-    grown = door.resident_bytes() - before
-    print(f"\nmemory of the API: {before / 2**20:.0f} MiB, and {grown / 2**20:+.0f} MiB after as much again")
-    return _figure("intake_memory_growth", [grown], "bytes", "<=", GOAL_GROWTH_BYTES) and is_met
+        sizes.append(door.resident_bytes())
+    told = ", ".join(f"{size / 2**20:.0f}" for size in sizes)
+    print(f"\nmemory of the API before and after each of {rounds} equal rounds: {told} MiB")
+    return _figure("intake_memory_growth", [sizes[-1] - sizes[-2]], "bytes", "<=", GOAL_GROWTH_BYTES)
 
 
 def _load(door: FrontDoor, case: Case, seconds: int, connections: int = CONNECTIONS) -> Measured:
