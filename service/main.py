@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from service.api import errors
+from service.api import arenas, errors
 from service.api.access import Authentication
 from service.api.at_once import AtOnce
 from service.api.backpressure import Backpressure
@@ -76,6 +76,7 @@ def application() -> FastAPI:
     settings = ServiceSettings()
     logging.configure(settings.log_level, settings.log_format)
     tracing.configure("lethe-api")
+    arenas.bound()
     gc.freeze()  # what is imported by now stays: the collector need not walk it on every pass
     return create_app(settings)
 
