@@ -1,6 +1,7 @@
 """Intake keeps nothing of a request in the process: as many objects after many requests as after a few."""
 
 import gc
+import logging
 import sys
 from itertools import pairwise
 
@@ -24,8 +25,11 @@ class Silence:
     debug = info
 
 
-def test_no_object_is_kept_of_a_request(api: TestClient, digits: ReadyModel, monkeypatch: pytest.MonkeyPatch):
+def test_no_object_is_kept_of_a_request(
+    api: TestClient, digits: ReadyModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
     monkeypatch.setattr(correlation, "log", Silence())  # what is captured of the log is kept
+    caplog.set_level(logging.CRITICAL)  # so is what the client says, where a test before set the level
     ids = digits.sample_ids(*range(20))
 
     def blocks_after(first: int) -> int:
