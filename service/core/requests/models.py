@@ -48,6 +48,12 @@ class ForgetRequest(Base):
     __table_args__ = (
         Index("ix_forget_requests_model_status", "model_id", "status"),
         Index(
+            "ix_forget_requests_interim",
+            "model_id",
+            "status",
+            postgresql_where=text("interim IS NOT NULL"),
+        ),
+        Index(
             "ix_forget_requests_due",
             "due_at",
             postgresql_where=text("status NOT IN ('completed', 'rejected', 'cancelled')"),

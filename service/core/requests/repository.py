@@ -5,14 +5,23 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, Uuid, any_, cast, func, literal, select, update
+from sqlalchemy import ARRAY, Uuid, any_, bindparam, cast, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from service.core import clock, errors
 from service.core.ledger.claims import Guarantee
 from service.core.registry.models import Model
 from service.core.requests.models import ForgetRequest, Run, TargetKind
-from service.core.requests.states import CLOSED, IN_RUN, Status
+from service.core.requests.states import CLOSED, IN_RUN, OPEN, Status
+
+SETTLED_CLASSES = select(ForgetRequest.model_id, ForgetRequest.classes).where(
+    ForgetRequest.model_id.in_(bindparam("model_ids", expanding=True)),
+    ForgetRequest.kind == TargetKind.CLASS,
+    ForgetRequest.interim.is_not(None),
+    ForgetRequest.interim["guarantee"].astext != Guarantee.SUPPRESSED,
+    ForgetRequest.status.in_(OPEN),
+)
+"""Made once: every group of requests for classes that is taken in asks it."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +217,7 @@ def with_interim(session: Session, model_id: uuid.UUID) -> Sequence[ForgetReques
         .where(
             ForgetRequest.model_id == model_id,
             ForgetRequest.interim.is_not(None),
-            ForgetRequest.status.not_in(CLOSED),
+            ForgetRequest.status.in_(OPEN),
         )
         .order_by(ForgetRequest.id)
     ).all()
@@ -216,15 +225,7 @@ def with_interim(session: Session, model_id: uuid.UUID) -> Sequence[ForgetReques
 
 def settled_classes(session: Session, model_ids: Collection[uuid.UUID]) -> set[tuple[uuid.UUID, int]]:
     """Return each (model, class) that an interim version has forgotten, by more than a masked output."""
-    rows = session.execute(
-        select(ForgetRequest.model_id, ForgetRequest.classes).where(
-            ForgetRequest.model_id.in_(model_ids),
-            ForgetRequest.kind == TargetKind.CLASS,
-            ForgetRequest.interim.is_not(None),
-            ForgetRequest.interim["guarantee"].astext != Guarantee.SUPPRESSED,
-            ForgetRequest.status.not_in(CLOSED),
-        )
-    )
+    rows = session.execute(SETTLED_CLASSES, {"model_ids": [*model_ids]})
     return {(model_id, label) for model_id, labels in rows for label in labels}
 
 

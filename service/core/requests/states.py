@@ -59,6 +59,7 @@ ALLOWED: dict[Status, frozenset[Status]] = {
 }
 
 CLOSED = frozenset(status for status, following in ALLOWED.items() if not following)
+OPEN = frozenset(Status) - CLOSED
 """Nothing follows these: the request's target is no longer needed."""
 
 CANCELLABLE = frozenset({Status.RECEIVED, Status.HELD, Status.QUEUED, Status.RUNNING, Status.AUDITING})
