@@ -143,14 +143,13 @@ def _accept(
             outcomes[place] = found
         else:
             resolved[place] = found
-    runs = targets.runs_that_did_it(session, [(sound[place][0].id, one) for place, one in resolved.items()])
     facts: list[ledger.Fact] = []
     requests: dict[int, ForgetRequest] = {}
-    for (place, target), run_id in zip(resolved.items(), runs, strict=True):
+    for place, target in resolved.items():
         model, (request_id, sent) = sound[place][0], fresh[place]
         requests[place] = _request(request_id, sent, model, target)
         facts.append(_received(requests[place], model))
-        facts.append(_route(requests[place], model, run_id))
+        facts.append(_route(requests[place], model, target.forgotten_by))
     insertion.insert_all(session, requests.values())
     ledger.append_all(session, facts)
     lifecycle.call_for_runs(session, [one for one in requests.values() if one.status == Status.QUEUED])

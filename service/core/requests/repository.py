@@ -5,21 +5,23 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, Uuid, any_, bindparam, cast, func, literal, select, update
+from sqlalchemy import ARRAY, String, Uuid, any_, bindparam, cast, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from service.core import clock, errors
+from service.core.db.base import Base
 from service.core.ledger.claims import Guarantee
 from service.core.registry.models import Model
 from service.core.requests.models import ForgetRequest, Run, TargetKind
 from service.core.requests.states import CLOSED, IN_RUN, OPEN, Status
 
-SETTLED_CLASSES = select(ForgetRequest.model_id, ForgetRequest.classes).where(
-    ForgetRequest.model_id.in_(bindparam("model_ids", expanding=True)),
-    ForgetRequest.kind == TargetKind.CLASS,
-    ForgetRequest.interim.is_not(None),
-    ForgetRequest.interim["guarantee"].astext != Guarantee.SUPPRESSED,
-    ForgetRequest.status.in_(OPEN),
+_REQUESTS = Base.metadata.tables[ForgetRequest.__tablename__].c
+SETTLED_CLASSES = select(_REQUESTS.model_id, _REQUESTS.classes).where(
+    _REQUESTS.model_id == any_(bindparam("model_ids", type_=ARRAY(Uuid()))),
+    _REQUESTS.kind == TargetKind.CLASS,
+    _REQUESTS.interim.is_not(None),
+    _REQUESTS.interim["guarantee"].astext != Guarantee.SUPPRESSED,
+    _REQUESTS.status == any_(literal(sorted(OPEN), ARRAY(String))),
 )
 """Made once: every group of requests for classes that is taken in asks it."""
 

@@ -8,7 +8,7 @@ others are none the worse for it.
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
@@ -53,15 +53,19 @@ class Resolved:
         classes: Labels, ascending.
         positions: Manifest positions, ascending; None for a target of classes.
         num_samples: How many samples it is; of a class, those that were trained on.
+        forgotten_by: The last run that forgot part of it, if the model has forgotten all of it.
     """
 
     classes: list[int]
     positions: list[int] | None
     num_samples: int
+    forgotten_by: uuid.UUID | None = None
 
 
 Asked = tuple[Model, Dataset, Target]
 Outcome = Resolved | errors.LetheError
+Runs = Mapping[tuple[uuid.UUID, int], uuid.UUID]
+"""Who forgot: by model, and class or position."""
 
 
 def resolve(session: Session, asked: Sequence[Asked], pseudonymiser: Pseudonymiser) -> list[Outcome]:
@@ -72,51 +76,49 @@ def resolve(session: Session, asked: Sequence[Asked], pseudonymiser: Pseudonymis
         own = {place: each for place, each in enumerate(asked) if each[2].kind == kind}
         if own:
             outcomes |= zip(own, way(session, [*own.values()], pseudonymiser), strict=True)
-    return [outcomes[place] for place in range(len(asked))]
+    return _with_runs(session, asked, [outcomes[place] for place in range(len(asked))])
 
 
-def runs_that_did_it(
-    session: Session, resolved: Sequence[tuple[uuid.UUID, Resolved]]
-) -> list[uuid.UUID | None]:
-    """Return, for each (model, target), the last run that forgot part of it, if all of it is forgotten.
+def _with_runs(session: Session, asked: Sequence[Asked], outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Add to resolved positions the run that forgot them.
 
     Nearly every target is new: whether its first sample is forgotten tells so by one row.
     """
-    parts = [
-        [(model_id, each) for each in target.classes or target.positions or ()]
-        for model_id, target in resolved
-    ]
-    has_classes = [bool(target.classes) for _, target in resolved]
-    places = [of for of, is_class in zip(parts, has_classes, strict=True) if of and not is_class]
-    first = lineage.runs_that_forgot_each(session, [of[0] for of in places])
-    known = [part for of in places if of[0] in first for part in of]
-    by_place = lineage.runs_that_forgot_each(session, known) if known else first
-    labelled = {of[0][0] for of, is_class in zip(parts, has_classes, strict=True) if is_class}
-    by_class = lineage.forgotten_classes_each(session, labelled)
+    parts = {
+        place: [(model.id, each) for each in found.positions]
+        for place, ((model, _, _), found) in enumerate(zip(asked, outcomes, strict=True))
+        if isinstance(found, Resolved) and found.positions
+    }
+    first = lineage.runs_that_forgot_each(session, [of[0] for of in parts.values()])
+    known = {place: of for place, of in parts.items() if of[0] in first}
+    if not known:
+        return [*outcomes]
+    runs = lineage.runs_that_forgot_each(session, [part for of in known.values() for part in of])
     return [
-        _last(of, by_class if is_class else by_place) for of, is_class in zip(parts, has_classes, strict=True)
+        replace(found, forgotten_by=_last(known[place], runs))
+        if place in known and isinstance(found, Resolved)
+        else found
+        for place, found in enumerate(outcomes)
     ]
 
 
-def _last(
-    parts: Sequence[tuple[uuid.UUID, int]], runs: Mapping[tuple[uuid.UUID, int], uuid.UUID]
-) -> uuid.UUID | None:
+def _last(parts: Sequence[tuple[uuid.UUID, int]], runs: Runs) -> uuid.UUID | None:
     done = [runs[part] for part in parts if part in runs]
     return max(done) if done and len(done) == len(parts) else None
 
 
 def _classes(session: Session, asked: Sequence[Asked], _: Pseudonymiser) -> list[Outcome]:
     model_ids = {model.id for model, _, _ in asked}
-    pairs = repository.settled_classes(session, model_ids).union(
-        lineage.forgotten_classes_each(session, model_ids)
-    )
-    forgotten: dict[uuid.UUID, set[int]] = {model_id: set() for model_id in model_ids}
-    for model_id, label in pairs:
-        forgotten[model_id].add(label)
-    return [_labels(session, model, target.classes, forgotten[model.id]) for model, _, target in asked]
+    runs = lineage.forgotten_classes_each(session, model_ids)
+    gone: dict[uuid.UUID, set[int]] = {model_id: set() for model_id in model_ids}
+    for model_id, label in repository.settled_classes(session, model_ids).union(runs):
+        gone[model_id].add(label)
+    return [_labels(session, model, target.classes, gone[model.id], runs) for model, _, target in asked]
 
 
-def _labels(session: Session, model: Model, classes: Sequence[int], forgotten: set[int]) -> Outcome:
+def _labels(
+    session: Session, model: Model, classes: Sequence[int], forgotten: set[int], runs: Runs
+) -> Outcome:
     num_classes = model.num_classes or 0
     unknown = [index for index, label in enumerate(classes) if not 0 <= label < num_classes]
     if unknown:
@@ -136,7 +138,8 @@ def _labels(session: Session, model: Model, classes: Sequence[int], forgotten: s
             code="every_class",
         )
     counts = lineage.class_counts(session, model.dataset_id)
-    return Resolved(chosen, None, sum(counts.get(label, 0) for label in chosen))
+    num_samples = sum(counts.get(label, 0) for label in chosen)
+    return Resolved(chosen, None, num_samples, _last([(model.id, label) for label in chosen], runs))
 
 
 def _samples(session: Session, asked: Sequence[Asked], pseudonymiser: Pseudonymiser) -> list[Outcome]:
