@@ -105,7 +105,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(AtOnce)
-    app.add_middleware(PlainIntake)
+    app.add_middleware(PlainIntake, settings=settings)
     app.add_middleware(Backpressure, settings=settings)
     app.add_middleware(Authentication)
     app.add_middleware(Correlation)

@@ -23,6 +23,7 @@ from service.api.schemas.forget import KEY_PATTERN, MAX_KEY_CHARS, Forget
 from service.core import errors
 from service.core.access import models
 from service.core.access.service import Principal
+from service.settings import ServiceSettings
 
 ROUTE = next(route for route in router.routes if getattr(route, "endpoint", None) is described)
 PATH = "/v1/forget-requests"
@@ -38,14 +39,16 @@ class PlainIntake:
 
     Args:
         app: What answers everything else.
+        settings: How long a body may be.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
         self.app = app
+        self._max_bytes = min(MAX_PLAIN_BYTES, settings.max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or hand on."""
-        headers = _plain_headers(scope)
+        headers = _plain_headers(scope, self._max_bytes)
         if headers is None:
             await self.app(scope, receive, send)
             return
@@ -70,7 +73,7 @@ class PlainIntake:
         await answer(scope, receive, send)
 
 
-def _plain_headers(scope: Scope) -> Headers | None:
+def _plain_headers(scope: Scope, max_bytes: int) -> Headers | None:
     """Return the headers of a call whose body may be worth reading here, else None."""
     if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
         return None
@@ -81,7 +84,7 @@ def _plain_headers(scope: Scope) -> Headers | None:
         caller.may(models.Scope.REQUESTS_WRITE)
         and headers.get("content-type") == "application/json"
         and length.isdecimal()
-        and int(length) <= MAX_PLAIN_BYTES
+        and int(length) <= max_bytes
         and len(keys) <= 1
         and all(len(key) <= MAX_KEY_CHARS and _KEY.fullmatch(key) for key in keys)
     )

@@ -35,6 +35,14 @@ def test_an_announced_body_is_refused_unread(narrow: TestClient):
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
+def test_a_plain_request_is_refused_if_it_is_too_long(narrow: TestClient):
+    body = b'{"model": "digits", "target": {"kind": "class", "classes": [1]}}'.ljust(LIMIT + 1)
+
+    answer = narrow.post("/v1/forget-requests", content=body, headers=JSON)
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
 def test_a_body_that_grows_too_long_is_refused_on_the_way(narrow: TestClient):
     answer = narrow.post("/v1/forget-requests", content=pieces(LIMIT + 100), headers=JSON)
 

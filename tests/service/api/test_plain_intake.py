@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from copy import copy
 
 import pytest
 from fastapi import FastAPI
@@ -54,7 +55,9 @@ def routed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             paths.append(scope["path"])
             await self.app(scope, receive, send)
 
-        await hand_on(PlainIntake(app), scope, receive, send)
+        inner = copy(self)
+        inner.app = app
+        await hand_on(inner, scope, receive, send)
 
     monkeypatch.setattr(PlainIntake, "__call__", noted)
     return paths
