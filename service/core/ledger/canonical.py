@@ -7,7 +7,7 @@ re-spell a document. Laws: `parse_json(json_bytes(v)) == v` for JSON values with
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -36,16 +36,24 @@ def json_bytes(value: object) -> bytes:
     raise errors.NotCanonical(f"expected a value with a canonical JSON form (RFC 8785): {reason}")
 
 
-def object_bytes(members: Mapping[str, bytes]) -> bytes:
-    """The canonical JSON of an object of which that of every member is known: one spelled once serves many.
+class ObjectForm:
+    """The canonical JSON of objects with the same names: in its order, with room for members once spelled.
 
-    Law: `object_bytes({name: json_bytes(value) ...}) == json_bytes({name: value ...})`.
+    Law: `ObjectForm(value).of({name: json_bytes(item) ...}) == json_bytes(value)`.
+
+    Args:
+        names: Of all members.
 
     Raises:
-        NotCanonical: A key has a lone surrogate.
+        NotCanonical: A name has a lone surrogate.
     """
-    keys = sorted((_utf_16(name), json_bytes(name), name) for name in members)
-    return b"{" + b",".join(key + b":" + members[name] for _, key, name in keys) + b"}"
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._keys = [(name, json_bytes(name) + b":") for name in sorted(names, key=_utf_16)]
+
+    def of(self, members: Mapping[str, bytes]) -> bytes:
+        """The object whose members are spelled so."""
+        return b"{" + b",".join([key + members[name] for name, key in self._keys]) + b"}"
 
 
 def parse_json(data: bytes) -> object:

@@ -80,6 +80,7 @@ class Series:
         except errors.NotCanonical as error:
             raise errors.CertificateRefused(f"the certificate cannot be written: {error}") from error
         self._statement, self._predicate = statement, predicate
+        self._statement_form, self._predicate_form = map(canonical.ObjectForm, (statement, predicate))
 
     def sign(self, request: str, target: claims.Target, received_at: datetime) -> bytes:
         """The `.dsse.json` file of one request.
@@ -93,8 +94,8 @@ class Series:
                 name: canonical.json_bytes(value)
                 for name, value in _own(request, target, received_at).items()
             }
-            predicate = canonical.object_bytes({**self._predicate, **own})
-            payload = canonical.object_bytes({**self._statement, "predicate": predicate})
+            predicate = self._predicate_form.of({**self._predicate, **own})
+            payload = self._statement_form.of({**self._statement, "predicate": predicate})
         except errors.NotCanonical as error:
             raise errors.CertificateRefused(f"the certificate cannot be written: {error}") from error
         return dsse.sign(PAYLOAD_TYPE, payload, self._signer)
