@@ -41,7 +41,8 @@ class Outcome:
         rounds: after each of which the checker looked.
         kills: processes that were killed.
         faults: how often each fault struck.
-        recoveries: seconds from a worker's death until its job was somebody else's or ready again.
+        recoveries: seconds from a worker's death until its job was somebody else's or ready again, those
+            without a database left out.
         findings: what was broken, one sentence each.
         num_requests: that were accepted.
         num_versions: that were published by runs.
@@ -132,18 +133,26 @@ def _watch(engine: Engine, pid: int, lease_seconds: float, outcome: Outcome) -> 
 
 
 def _recovered(engine: Engine, pid: int, lease_seconds: float) -> float | None:
-    """Return how long the job of a dead worker took to leave it; None if it held none."""
-    died_at = time.monotonic()
+    """Return how long the job of a dead worker took to leave it; None if it held none.
+
+    Time in which the database could not be asked does not count: nothing can come back meanwhile.
+    """
+    died_at = looked_at = time.monotonic()
     query = text("SELECT count(*) FROM jobs WHERE state = 'running' AND owner LIKE :owner")
-    held = False
-    while time.monotonic() < died_at + 10 * lease_seconds:
-        with contextlib.suppress(DBAPIError), engine.connect() as connection:
-            is_held = bool(connection.scalar(query, {"owner": f"%:{pid}"}))
+    held, away = False, 0.0
+    while time.monotonic() < died_at + away + 10 * lease_seconds:
+        try:
+            with engine.connect() as connection:
+                is_held = bool(connection.scalar(query, {"owner": f"%:{pid}"}))
+        except DBAPIError:
+            away += time.monotonic() - looked_at
+        else:
             if not is_held:
-                return time.monotonic() - died_at if held else None
+                return time.monotonic() - died_at - away if held else None
             held = True
+        looked_at = time.monotonic()
         time.sleep(0.02)
-    return time.monotonic() - died_at
+    return time.monotonic() - died_at - away
 
 
 def _await_rest(engine: Engine) -> list[str]:

@@ -1,6 +1,5 @@
 """Deletes the files of withdrawn versions, and whatever no living version needs, and leaves receipts."""
 
-import time
 from pathlib import Path
 
 from service.core import logging
@@ -17,7 +16,6 @@ from workers.engine.client import Pulse, ignore_progress
 from workers.jobs import records
 from workers.jobs.context import Context, is_sharded, spec_of
 
-ABANDONED_SECONDS = 3600.0
 log = logging.get(__name__)
 
 
@@ -55,8 +53,8 @@ def purge(context: Context, lease: Lease, pulse: Pulse) -> None:
             context.store.delete(model.space, sha256)
         for state in states:
             _delete(state)
-        context.store.sweep_checkpoints(model.space)  # no other job of this model runs meanwhile
-        context.store.sweep_partials(model.space, time.time() - ABANDONED_SECONDS)
+        context.store.sweep_checkpoints(model.space)  # no other job of this model runs meanwhile,
+        context.store.sweep_partials(model.space)  # and a model that is served takes no upload
         endings.finish(session, lease)
     log.info("model.purged", model=str(lease.model_id), versions=[version.number for version in versions])
 

@@ -38,6 +38,8 @@ ALONE_IN_A_ROW = 3
 """So many requests failed alone, one after the other, before it is clear that none of them is to blame."""
 HANDED_OVER = "its worker was told to stop"
 """Why a run ended whose job was given to another worker."""
+UNSWEPT = frozenset({JobKind.REFRESH, JobKind.STUDY})
+"""Jobs that store files, and after whose success nothing sweeps the model's space."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ def retry(
     _note(session, lease, reason, is_suspicious=is_suspicious, facts=facts or {})
     put_back(session, lease.model_id, reason)
     endings.give_back(session, lease, reason)
+    _sweep_after(session, lease)
 
 
 def hand_over(session: Session, lease: Lease) -> None:
@@ -157,6 +160,7 @@ def hand_over(session: Session, lease: Lease) -> None:
     """
     endings.hand_over(session, lease, HANDED_OVER)
     put_back(session, lease.model_id, HANDED_OVER, why="handed_over")
+    _sweep_after(session, lease)
     counting.add(session, Counter.HANDED_OVER)
 
 
@@ -173,6 +177,7 @@ def reap(session: Session, max_attempts: int) -> list[tuple[Lease, JobState]]:
             _note(session, lease, LEASE_RAN_OUT, is_suspicious=True, facts={})
             put_back(session, lease.model_id, LEASE_RAN_OUT)
             endings.take_away(session, lease, LEASE_RAN_OUT)
+            _sweep_after(session, lease)
             reaped.append((lease, JobState.READY))
     return reaped
 
@@ -204,6 +209,12 @@ def ask_sweep(session: Session, model_id: uuid.UUID) -> None:
     """
     if session.get_one(Model, model_id).served_version is not None:
         queue.enqueue(session, model_id, JobKind.PURGE)
+
+
+def _sweep_after(session: Session, lease: Lease) -> None:
+    """Ask for a sweep of what a lost attempt left, where none follows the job's success either."""
+    if lease.kind in UNSWEPT:
+        ask_sweep(session, lease.model_id)
 
 
 def _note(

@@ -1,6 +1,5 @@
 """An artefact store in a folder: written to a temporary name, fsynced, renamed."""
 
-import contextlib
 import hashlib
 import os
 import re
@@ -113,20 +112,10 @@ class FilesystemStore:
             if DIGEST.fullmatch(file.name):
                 yield file.name
 
-    def sweep_partials(self, space: str, older_than: float) -> int:
-        """Remove what killed writers left behind and return how many files that were.
-
-        Args:
-            space: Whose space to sweep.
-            older_than: Moment (seconds since the epoch) before which an unfinished file counts as abandoned.
-        """
-        num_removed = 0
+    def sweep_partials(self, space: str) -> None:
+        """Remove what killed writers left behind; a writer that lives is told that it could not write."""
         for file in self._space(space).glob(PARTIAL + "*"):
-            with contextlib.suppress(FileNotFoundError):  # its writer has just finished
-                if file.stat().st_mtime < older_than:
-                    file.unlink()
-                    num_removed += 1
-        return num_removed
+            file.unlink(missing_ok=True)
 
     def checkpoint(self, space: str, name: str) -> Path:
         """Return where work on a space that may be killed notes how far it is; its folder is there.

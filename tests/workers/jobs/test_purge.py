@@ -15,7 +15,7 @@ from service.core.queue.leases import Lease
 from service.core.queue.models import Job, JobKind
 from service.core.registry.models import Model, Version, VersionFile, VersionState
 from service.core.requests.certificates import Signatory
-from service.core.storage.filesystem import FilesystemStore
+from service.core.storage.filesystem import PARTIAL, FilesystemStore
 from tests.fixtures.forgetting import Kernel
 from tests.fixtures.registry import ReadyModel
 from workers.engine import messages
@@ -72,11 +72,14 @@ def test_a_purge_deletes_what_only_the_withdrawn_version_needs_and_leaves_a_rece
     kernel.serve(digits)
     keep(sessions, store, digits, 2, b"needed by both")
     orphan = store.put(digits.id.hex, [b"a candidate that was refused"]).sha256
+    unfinished = store.root / digits.id.hex / f"{PARTIAL}of-a-killed-writer"
+    unfinished.write_bytes(b"knows half")
 
     purge(context, claim_purge(sessions, digits), AlwaysOn())
 
     assert {*store.digests(digits.id.hex)} == {shared}
     assert {old, orphan}.isdisjoint(store.digests(digits.id.hex))
+    assert not unfinished.exists()
     with transaction(sessions) as session:
         states = session.scalars(
             select(Version.state).where(Version.model_id == digits.id).order_by(Version.number)

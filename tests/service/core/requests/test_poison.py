@@ -1,13 +1,15 @@
 """One request of many breaks every run: it is found, it alone fails, and whoever was with it is served."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from service.core.db.session import Sessions, transaction
 from service.core.queue import endings, evidence, leases
 from service.core.queue import repository as queue
+from service.core.queue.leases import Lease
 from service.core.queue.models import Job, JobKind, JobState
 from service.core.registry import repository as registry
 from service.core.registry.models import Model, ModelState
@@ -220,3 +222,30 @@ def test_what_a_failed_run_left_in_the_store_is_swept_in_its_turn(
         broken.fail(session, lease, "broken")
 
     assert [job.state for job in kernel.jobs(digits, JobKind.PURGE)] == [JobState.READY]
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        lambda session, _: broken.reap(session, max_attempts=3),
+        lambda session, lease: broken.retry(session, lease, "the engine died"),
+        broken.hand_over,
+    ],
+    ids=["its worker is gone", "its engine is gone", "its worker leaves"],
+)
+def test_what_a_lost_refresh_left_in_the_store_is_swept_too(
+    lose: Callable[[Session, Lease], object], kernel: Kernel, sessions: Sessions, digits: ReadyModel
+) -> None:
+    kernel.ask_samples(digits, 1)
+    kernel.serve(digits)
+    purge = kernel.claim(digits)
+    assert purge is not None and purge.kind == JobKind.PURGE
+    with transaction(sessions) as session:
+        endings.finish(session, purge)
+    lease = kernel.claim(digits, lease_seconds=-1.0)
+    assert lease is not None and lease.kind == JobKind.REFRESH
+
+    with transaction(sessions) as session:
+        lose(session, lease)
+
+    assert [job.state for job in kernel.jobs(digits, JobKind.PURGE)] == [JobState.DONE, JobState.READY]

@@ -180,13 +180,22 @@ class TestPurge:
         self, store: FilesystemStore
     ) -> None:
         stored = store.put(SPACE, [b"weights"])
-        abandoned, young = leave_behind(store), leave_behind(store)
-        os.utime(abandoned, (1_000, 1_000))
+        leave_behind(store)
 
-        assert store.sweep_partials(SPACE, older_than=2_000) == 1
+        store.sweep_partials(SPACE)
+        store.sweep_partials("empty")
 
-        assert files_below(store.root) == sorted([young, store.path(SPACE, stored.sha256)])
-        assert store.sweep_partials("empty", older_than=2_000) == 0
+        assert files_below(store.root) == [store.path(SPACE, stored.sha256)]
+
+    def test_a_writer_whose_file_was_swept_is_told(self, store: FilesystemStore) -> None:
+        def chunks() -> Iterator[bytes]:
+            yield b"weights"
+            store.sweep_partials(SPACE)
+
+        with pytest.raises(errors.Unavailable):
+            store.put(SPACE, chunks())
+
+        assert files_below(store.root) == []
 
     def test_a_checkpoint_is_no_artefact_and_goes_with_the_half_written_ones(
         self, store: FilesystemStore
