@@ -81,10 +81,11 @@ class Dooms:
         return len([*self.folder.glob("doom.*")])
 
     def struck(self) -> list[Struck]:
-        """Return what struck, in order."""
+        """Return what struck, in order; a line that is being written is left for the next look."""
         if not self.log.exists():
             return []
-        return [Struck(**json.loads(line)) for line in self.log.read_text().splitlines()]
+        lines = self.log.read_text().splitlines(keepends=True)
+        return [Struck(**json.loads(line)) for line in lines if line.endswith("\n")]
 
     def reach(self, step: str) -> None:
         """Come to a step; if it is doomed, this process does not come further."""

@@ -53,10 +53,9 @@ def at_step(step: str, deed: str = "kill") -> Strike:
         before = len(dooms.struck())
         dooms.appoint(step, deed)
         give_up_at = time.monotonic() + DOOM_PATIENCE_SECONDS
-        while dooms.pending() and time.monotonic() < give_up_at:
+        while not (struck := dooms.struck()[before:]) and time.monotonic() < give_up_at:
             time.sleep(0.02)
         dooms.cancel()
-        struck = dooms.struck()[before:]
         if deed == "pause":
             for each in struck:
                 threading.Timer(2.5 * cluster.lease_seconds, _wake, (each.pid,)).start()
