@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
 
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
@@ -26,6 +28,8 @@ REST_SECONDS = 180.0
 WATCHERS = 4
 """Deaths whose recovery is timed at once."""
 SECONDS_BETWEEN_REQUESTS = 0.15
+TROUBLES = (DBAPIError, OSError, OperationalError, RedisError)
+"""What a fault may meet that an earlier one left."""
 NOT_AT_REST = (
     "SELECT (SELECT count(*) FROM jobs WHERE state IN ('ready', 'running')) "
     "+ (SELECT count(*) FROM ledger_entries WHERE leaf_index IS NULL) "
@@ -117,7 +121,7 @@ def _strike(
     watchers: ThreadPoolExecutor,
 ) -> None:
     killed = []
-    with contextlib.suppress(DBAPIError, OSError):  # a fault may meet what an earlier one left
+    with contextlib.suppress(*TROUBLES):
         killed = fault.strike(cluster, random)
         outcome.faults[fault.name] += 1
     if killed or fault.name.endswith("killed"):
