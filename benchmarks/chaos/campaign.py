@@ -79,12 +79,14 @@ def run(
     Dooms(cluster.dooms_folder).create()
     cluster.open()
     engine = create_engine(cluster.database_url, pool_pre_ping=True)
-    models = register(cluster, num_models)
-    _await_rest(engine)
-    traffic = Traffic(cluster, models, sample_ids(), seed, SECONDS_BETWEEN_REQUESTS)
+    traffic = Traffic(cluster, [], sample_ids(), seed, SECONDS_BETWEEN_REQUESTS)
     try:
         while outcome.kills < num_kills and not outcome.findings and time.monotonic() < ends_at:
             outcome.rounds += 1
+            # Models of its own, for a model that has forgotten nearly all of its data does no more work.
+            traffic.models = [f"model-{outcome.rounds}-{number}" for number in range(num_models)]
+            register(cluster, traffic.models)
+            _await_rest(engine)
             traffic.resume()
             wanted = min(num_kills, outcome.kills + kills_a_round)
             while outcome.kills < wanted:

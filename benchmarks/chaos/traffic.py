@@ -32,12 +32,12 @@ RETRY_SECONDS = 0.2
 MOST_SAMPLES = 3
 
 
-def register(cluster: Cluster, num_models: int) -> list[str]:
-    """Train one small network, register it under several names, and return them."""
-    source = open_source({"source": "digits"})
+def register(cluster: Cluster, names: Sequence[str]) -> None:
+    """Register one small network under several names; it is trained the first time."""
     weights = cluster.folder / "weights.safetensors"
-    write_file(weights, train(lambda: architectures.build(FACTORY, ARGUMENTS), source, RECIPE).params)
-    names = [f"model-{number}" for number in range(num_models)]
+    if not weights.exists():
+        source = open_source({"source": "digits"})
+        write_file(weights, train(lambda: architectures.build(FACTORY, ARGUMENTS), source, RECIPE).params)
     for name in names:
         cluster.client.register_model(
             {
@@ -49,7 +49,6 @@ def register(cluster: Cluster, num_models: int) -> list[str]:
             }
         )
         cluster.client.upload_weights(name, weights)
-    return names
 
 
 def sample_ids() -> list[str]:
@@ -64,7 +63,7 @@ class Traffic:
 
     Attributes:
         cluster: where it posts.
-        models: that it asks about.
+        models: that it asks about; may be changed while it pauses.
         samples: ids it asks to forget.
         seed: of its choices.
         seconds_between: pause after each accepted request.

@@ -35,7 +35,8 @@ def figures(is_small: bool) -> Iterator[Figure]:
         Dooms(cluster.dooms_folder).create()
         cluster.open()
         try:
-            [model] = register(cluster, 1)
+            model = "model"
+            register(cluster, [model])
             _rest(cluster)
             cluster.stop("worker-0")
             yield from _of_calls(cluster, model, num)
